@@ -1,0 +1,1 @@
+//! The pipeline from raw records to sentences: inventory, enrichment, outputs.

@@ -1,0 +1,1 @@
+//! eBPF as data: instructions, helpers, objects, ELF files and targets; makes no system call.

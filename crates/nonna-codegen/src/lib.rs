@@ -1,0 +1,1 @@
+//! Module to Object: instruction selection, registers, frames, strings, maps and BTF.

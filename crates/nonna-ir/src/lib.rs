@@ -1,0 +1,1 @@
+//! The typed intermediate representation between front ends and code generation.

@@ -1,0 +1,1 @@
+//! The bpftrace language with emit: parse, check, lower, and format what comes back.

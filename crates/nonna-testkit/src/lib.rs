@@ -1,0 +1,1 @@
+//! Test runner, kernel gates and QEMU kernels; used by tests only.

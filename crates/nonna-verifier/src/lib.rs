@@ -1,0 +1,1 @@
+//! The only maker of Verified, and the traits that both runtimes share.

@@ -1,0 +1,2 @@
+//! Automation for people who change the project: `cargo xtask test`, `tidy`, `kernels`, `bench`.
+fn main() {}

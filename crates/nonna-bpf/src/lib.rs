@@ -1,1 +1,24 @@
-//! eBPF as data: instructions, helpers, objects, ELF files and targets; makes no system call.
+//! eBPF as data: instructions, helpers, objects, ELF files and targets.
+//!
+//! An [`Object`] is inert: programs, maps, relocations, source lines. It is made by code generation or read from an
+//! ELF file, proved by the verifier and run by the kernel or the sandbox. This room makes no system call and
+//! knows no IR.
+
+mod features;
+mod hook;
+mod insn;
+mod kinds;
+mod object;
+mod target;
+
+pub use features::{Feature, Features, Probe, Unsupported};
+pub use hook::{CpuScope, Hook, PerfSource, ProbePoint, Sampling, SyscallPhase, UserLocation};
+pub use insn::{AluOp, AtomicOp, Callee, Endian, Imm64, Insn, JumpOp, MemSize, Operand, Reg, Width};
+pub use kinds::{AttachType, MapFlags, MapType, ProgramType};
+pub use object::{
+    FuncInfo, LineInfo, Map, MapIdx, Object, Program, ProgramIdx, Relocation, RelocationTarget,
+};
+pub use target::{
+    IsaLevel, SymbolError, SymbolSource, Target, TracepointField, TracepointFormat, TracepointSource,
+    UserSymbol,
+};

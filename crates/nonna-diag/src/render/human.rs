@@ -1,0 +1,91 @@
+//! The form for people: the user's own lines with the place marked.
+//!
+//! The drawing is `annotate-snippets`'; nothing of it appears in this room's interface.
+
+use std::ops::Range;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::source::{Source, SourceId, Sources, Span};
+
+pub(super) fn render(diagnostics: &[Diagnostic], sources: &Sources, color: bool, width: usize) -> String {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.term_width(width.max(40)).decor_style(DecorStyle::Ascii);
+    let mut out = String::new();
+    for (n, diagnostic) in diagnostics.iter().enumerate() {
+        if n > 0 {
+            out.push('\n');
+        }
+        out.push_str(&renderer.render(&groups(diagnostic, sources)));
+        out.push('\n');
+    }
+    out
+}
+
+fn groups<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Vec<Group<'a>> {
+    let title =
+        level(diagnostic.severity).primary_title(diagnostic.message.as_str()).id(diagnostic.slug.name);
+    let mut group = Group::with_title(title);
+    for (id, source) in involved(diagnostic, sources) {
+        let annotations =
+            diagnostic.labels.iter().enumerate().filter(|(_, l)| l.span.source == id).map(|(n, label)| {
+                let kind = if n == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+                let text = (!label.message.is_empty()).then_some(label.message.as_str());
+                kind.span(range(label.span, source)).label(text)
+            });
+        group = group.element(Snippet::source(source.text()).path(source.name()).annotations(annotations));
+    }
+    for note in &diagnostic.notes {
+        group = group.element(Level::NOTE.message(note.as_str()));
+    }
+    let fix = diagnostic.fix.as_ref().and_then(|fix| Some((fix, sources.get(fix.span.source)?)));
+    let Some((fix, source)) = fix else {
+        let group = diagnostic.help.iter().fold(group, |g, h| g.element(Level::HELP.message(h.as_str())));
+        return vec![group];
+    };
+    // The last help says what the edit does; without one, the edit speaks for itself.
+    let (headline, others) = match diagnostic.help.split_last() {
+        Some((last, others)) => (last.as_str(), others),
+        None => ("write this instead", &[][..]),
+    };
+    let group = others.iter().fold(group, |g, h| g.element(Level::HELP.message(h.as_str())));
+    let patch = Patch::new(range(fix.span, source), fix.replacement.as_str());
+    let snippet = Snippet::source(source.text()).path(source.name()).patch(patch);
+    vec![group, Group::with_title(Level::HELP.secondary_title(headline)).element(snippet)]
+}
+
+/// The sources that the labels are in, that of the primary label first, each once.
+fn involved<'a>(diagnostic: &Diagnostic, sources: &'a Sources) -> Vec<(SourceId, &'a Source)> {
+    let mut seen: Vec<(SourceId, &Source)> = Vec::new();
+    for label in &diagnostic.labels {
+        let id = label.span.source;
+        if let (false, Some(source)) = (seen.iter().any(|(s, _)| *s == id), sources.get(id)) {
+            seen.push((id, source));
+        }
+    }
+    seen
+}
+
+fn level(severity: Severity) -> Level<'static> {
+    match severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    }
+}
+
+/// The span as a range that lies in the text and on character boundaries.
+fn range(span: Span, source: &Source) -> Range<usize> {
+    let text = source.text();
+    let floor = |offset: u32| {
+        let mut at = (offset as usize).min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let start = floor(span.start);
+    start..floor(span.end).max(start)
+}

@@ -241,7 +241,7 @@ pub enum Imm64 {
         /// BTF object; 0 is the kernel's own.
         btf_fd: u32,
     },
-    /// The address of a function of this program, by slots from the next instruction.
+    /// The address of a function of this program, by slots from the second slot of this load.
     Function(i32),
 }
 

@@ -4,6 +4,7 @@
 //! ELF file, proved by the verifier and run by the kernel or the sandbox. This room makes no system call and
 //! knows no IR.
 
+mod codec;
 mod features;
 mod hook;
 mod insn;
@@ -11,6 +12,10 @@ mod kinds;
 mod object;
 mod target;
 
+pub use codec::{
+    DecodeError, DecodeErrorKind, EncodeError, Field, SLOT_BYTES, SlotMap, decode, decode_slots, encode,
+    encode_slots,
+};
 pub use features::{Feature, Features, Probe, Unsupported};
 pub use hook::{CpuScope, Hook, PerfSource, ProbePoint, Sampling, SyscallPhase, UserLocation};
 pub use insn::{AluOp, AtomicOp, Callee, Endian, Imm64, Insn, JumpOp, MemSize, Operand, Reg, Width};

@@ -1,2 +1,45 @@
-//! Automation for people who change the project: `cargo xtask test`, `tidy`, `kernels`, `bench`.
-fn main() {}
+//! Automation for people who change the project: `cargo xtask tidy`, `test`, `kernels`, `bench`.
+//!
+//! What a script would do is done here, so that it can be read, tested and run the same way everywhere. Nothing that
+//! ships depends on it.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to people")]
+
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Automation for people who change nonna.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Hold the sources against the house rules.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let workspace = Workspace::load()?;
+    match &cli.verb {
+        Verb::Tidy => tidy::command(&workspace),
+    }
+}

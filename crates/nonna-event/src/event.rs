@@ -1,0 +1,121 @@
+//! Events as decoded values.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::schema::EventSchema;
+
+/// The value of a field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// The kernel had none: a path that could not be had, a variable that is not set.
+    Absent,
+    /// Unsigned integer (also named ones; the schema says which names).
+    Unsigned(u64),
+    /// Signed integer.
+    Signed(i64),
+    /// Truth value.
+    Bool(bool),
+    /// Text or path; bytes that need not be UTF-8.
+    Text(Text),
+    /// List of strings; each bytes that need not be UTF-8.
+    TextList {
+        /// The strings.
+        items: Vec<Vec<u8>>,
+        /// Bytes of all strings with their ends, where the list was cut.
+        truncated_from: Option<u32>,
+    },
+    /// Opaque bytes.
+    Bytes(Vec<u8>),
+    /// An address.
+    Inet(IpAddr),
+    /// A socket address family without an address (`AF_UNIX`, `AF_NETLINK` …).
+    Family(u32),
+    /// Addresses of a stack, innermost first.
+    Stack(Vec<u64>),
+}
+
+/// Text from the kernel with what is known about it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Text {
+    /// The bytes, without a final NUL.
+    pub bytes: Vec<u8>,
+    /// Its full length in bytes, where it was cut.
+    pub truncated_from: Option<u32>,
+    /// Read while user space could still change it.
+    pub racy: bool,
+}
+
+/// A decoded record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Its type.
+    pub schema: Arc<EventSchema>,
+    /// Generation of the programs that made it.
+    pub generation: u32,
+    /// One value per field, in the schema's order.
+    pub values: Vec<Value>,
+}
+
+impl Event {
+    /// The value of a field by name; `None` where the schema has no such field.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.schema.field_idx(name).map(|idx| &self.values[idx])
+    }
+
+    /// An integer field as unsigned; `None` where there is no such field or it is no integer.
+    pub fn unsigned(&self, name: &str) -> Option<u64> {
+        match self.get(name)? {
+            Value::Unsigned(n) => Some(*n),
+            Value::Signed(n) => Some(n.cast_unsigned()),
+            Value::Bool(b) => Some(u64::from(*b)),
+            _ => None,
+        }
+    }
+
+    /// An integer field as signed; `None` where there is no such field or it is no integer.
+    pub fn signed(&self, name: &str) -> Option<i64> {
+        match self.get(name)? {
+            Value::Unsigned(n) => Some(n.cast_signed()),
+            Value::Signed(n) => Some(*n),
+            Value::Bool(b) => Some(i64::from(*b)),
+            _ => None,
+        }
+    }
+
+    /// A text or path field; `None` where there is no such field or it is absent.
+    pub fn text(&self, name: &str) -> Option<&Text> {
+        match self.get(name)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Bytes as text for people: valid UTF-8 as it is, other bytes and control characters as `\xNN`.
+///
+/// A terminal can be steered by control characters in a file name, so none gets through.
+pub fn escape(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_control() {
+                let mut buffer = [0; 4];
+                push_hex(&mut out, c.encode_utf8(&mut buffer).as_bytes());
+            } else {
+                out.push(c);
+            }
+        }
+        push_hex(&mut out, chunk.invalid());
+    }
+    out
+}
+
+fn push_hex(out: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        out.push_str("\\x");
+        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}

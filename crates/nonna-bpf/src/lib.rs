@@ -6,6 +6,7 @@
 
 mod codec;
 mod features;
+mod helper;
 mod hook;
 mod insn;
 mod kinds;
@@ -17,6 +18,7 @@ pub use codec::{
     encode_slots,
 };
 pub use features::{Feature, Features, Probe, Unsupported};
+pub use helper::{Access, Argument, DynptrUse, Helper, HelperInfo, ProgramSet, Returns, Signature};
 pub use hook::{CpuScope, Hook, PerfSource, ProbePoint, Sampling, SyscallPhase, UserLocation};
 pub use insn::{AluOp, AtomicOp, Callee, Endian, Imm64, Insn, JumpOp, MemSize, Operand, Reg, Width};
 pub use kinds::{AttachType, MapFlags, MapType, ProgramType};

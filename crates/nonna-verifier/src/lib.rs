@@ -1,1 +1,18 @@
-//! The only maker of Verified, and the traits that both runtimes share.
+//! The only maker of [`Verified`], and the traits that both runtimes share.
+//!
+//! An object goes in, and either a [`Verified`] or the reasons against it come out; nothing runs that is not verified.
+//! The structural level checks that programs are well formed: encodable instructions, jump targets, reachable code,
+//! registers written before they are read, stack size, known helpers for the program type. It trusts nothing from whoever made
+//! the object, and knows neither IR nor code generation.
+
+mod frames;
+mod functions;
+mod registers;
+mod runtime;
+mod slugs;
+mod structure;
+mod verified;
+
+pub use runtime::{Attached, MapDelta, MapEntry, Runtime};
+pub use slugs::SLUGS;
+pub use verified::{Level, Rejection, Verified, verify};

@@ -1,0 +1,58 @@
+//! `Verified`: an object with what was proved about it.
+
+use nonna_bpf::Object;
+use nonna_diag::Diagnostic;
+
+use crate::structure;
+
+/// How much was proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// The programs are well formed; memory safety and termination are left to the kernel.
+    Structure,
+    /// Memory safety and termination.
+    Proved,
+}
+
+/// An object that was verified. Only [`verify`] makes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    object: Object,
+    level: Level,
+}
+
+impl Verified {
+    /// The object.
+    pub fn object(&self) -> &Object {
+        &self.object
+    }
+
+    /// How much was proved.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+}
+
+/// An object that was refused, with the reasons.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejection {
+    /// The object as it came.
+    pub object: Box<Object>,
+    /// The reasons, at least one.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Verifies an object to [`Level::Structure`].
+///
+/// # Errors
+///
+/// [`Rejection`] with every reason that was found in every program.
+pub fn verify(object: Object) -> Result<Verified, Rejection> {
+    let diagnostics: Vec<Diagnostic> =
+        object.programs.iter().flat_map(|program| structure::check(&object, program)).collect();
+    if diagnostics.is_empty() {
+        Ok(Verified { object, level: Level::Structure })
+    } else {
+        Err(Rejection { object: Box::new(object), diagnostics })
+    }
+}

@@ -1,1 +1,15 @@
 //! Module to Object: instruction selection, registers, frames, strings, maps and BTF.
+//!
+//! A [`Module`](nonna_ir::Module) comes in, a [`Target`](nonna_bpf::Target) says what the kernel allows, an
+//! [`Object`](nonna_bpf::Object) of instructions and maps comes out. The same module, target and options give the same
+//! bytes. Nothing here knows a source language or the running kernel.
+
+mod error;
+mod expand;
+mod opt;
+mod options;
+
+pub use error::CodegenError;
+pub use expand::expand;
+pub use opt::optimize;
+pub use options::{KernelLoads, Options};

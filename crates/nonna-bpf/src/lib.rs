@@ -12,6 +12,7 @@ mod insn;
 mod kinds;
 mod object;
 mod target;
+mod text;
 
 pub use codec::{
     DecodeError, DecodeErrorKind, EncodeError, Field, SLOT_BYTES, SlotMap, decode, decode_slots, encode,
@@ -29,3 +30,4 @@ pub use target::{
     IsaLevel, SymbolError, SymbolSource, Target, TracepointField, TracepointFormat, TracepointSource,
     UserSymbol,
 };
+pub use text::{AssembleError, AssembleErrorKind, TextOptions, assemble, disassemble};

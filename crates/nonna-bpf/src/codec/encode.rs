@@ -49,6 +49,11 @@ fn for_each_slot(insns: &[Insn], mut put: impl FnMut(u64)) -> Result<(), EncodeE
     Ok(())
 }
 
+/// First byte of an instruction; `None` where it does not encode.
+pub(crate) fn opcode_of(insn: &Insn) -> Option<u8> {
+    raw(insn).ok().map(|(first, _)| first.opcode)
+}
+
 /// First slot, and the immediate of the second where there is one.
 fn raw(insn: &Insn) -> Result<(RawSlot, Option<i32>), &'static str> {
     let slot = match *insn {

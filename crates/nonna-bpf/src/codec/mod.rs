@@ -9,6 +9,7 @@ mod opcode;
 mod slots;
 
 pub use decode::{DecodeError, DecodeErrorKind, Field, decode, decode_slots};
+pub(crate) use encode::opcode_of;
 pub use encode::{EncodeError, encode, encode_slots};
 pub use slots::SlotMap;
 

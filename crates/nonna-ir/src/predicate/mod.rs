@@ -3,6 +3,13 @@
 //! A predicate is *necessary* for somebody's interest in the event. Fields are named by their index in the schema, so
 //! that who makes a predicate needs to know nothing of how the event is made.
 
+mod check;
+
+pub use check::PredicateFault;
+
+/// How deep conditions may stand within conditions. Front ends flatten; this only bounds recursion.
+pub const MAX_DEPTH: usize = 128;
+
 /// How an integer field is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Relation {

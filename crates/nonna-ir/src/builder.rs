@@ -4,7 +4,7 @@ use nonna_bpf::{AtomicOp, MemSize};
 use nonna_btf::TypeId;
 use nonna_diag::Span;
 
-use crate::entity::{Arena, Block, DataId, EventId, FuncId, MapId, Slot, Value};
+use crate::entity::{Arena, Block, DataId, EventId, FuncId, InstId, MapId, Slot, Value};
 use crate::inst::{BinaryOp, CompareOp, FieldSource, Inst, Jump, KernelField, PathSource, Space, Terminator};
 use crate::module::{BlockData, Function, FunctionKind, InstData, SlotData, ValueData, ValueDef};
 use crate::types::{Region, Type};
@@ -49,6 +49,16 @@ impl FunctionBuilder {
     /// The function so far.
     pub fn function(&self) -> &Function {
         &self.function
+    }
+
+    /// The function so far, to change what exists.
+    pub fn function_mut(&mut self) -> &mut Function {
+        &mut self.function
+    }
+
+    /// Appends an instruction that exists already, such as one taken out of another block.
+    pub fn append(&mut self, inst: InstId) {
+        self.function.blocks[self.block].insts.push(inst);
     }
 
     /// Parameter `idx` of the function.
@@ -236,7 +246,8 @@ impl FunctionBuilder {
         self.effect(Inst::Emit { event, fields, filter: None });
     }
 
-    fn terminate(&mut self, terminator: Terminator) {
+    /// Ends the block.
+    pub fn terminate(&mut self, terminator: Terminator) {
         let block = &mut self.function.blocks[self.block];
         debug_assert!(block.terminator.is_none(), "the block has ended already");
         block.terminator = Some(terminator);

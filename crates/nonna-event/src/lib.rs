@@ -4,11 +4,13 @@
 //! the documentation share. This room knows neither how events are made nor where they go.
 
 mod decode;
+mod drops;
 mod event;
 mod names;
 mod schema;
 
 pub use decode::{DecodeError, Decoder, RawRecord};
+pub use drops::{DROPS_MAP_NAME, DropReason};
 pub use event::{Event, Text, Value, escape};
 pub use names::{NameSet, Named};
 pub use schema::{

@@ -1,15 +1,41 @@
-//! Expands the big instructions into small ones, from IR to IR, so that the optimiser sees what became of them.
+//! Expands the big instructions into small ones.
+//!
+//! After this pass a module has no `Emit`, `ReadPath`, `EqualText`, `EqualBytes`, `Zero` or `Copy` and no program on
+//! `Hook::Syscall`: records are stores and helper calls, paths are walks, system call sensors are functions of one
+//! dispatcher. It works from IR to IR, so that the optimiser sees what became of them. What it builds is made
+//! to pass the verifiers of Linux 6.1 and later: variable offsets are masked just before they are used, and what
+//! would make the verifier follow every combination of lengths is kept in memory, whose contents it forgets.
+
+mod emit;
+mod function;
+mod helper;
+mod memory;
+mod resources;
 
 use nonna_bpf::Target;
-use nonna_ir::Module;
+use nonna_ir::{FuncId, Module};
 
 use crate::{CodegenError, Options};
+use function::Rewriter;
+use resources::Resources;
 
 /// Expands the big instructions of every function of the module.
 ///
 /// # Errors
 ///
 /// [`CodegenError`] where the target lacks what an instruction needs.
-pub fn expand(_module: &mut Module, _target: &Target, _options: &Options<'_>) -> Result<(), CodegenError> {
+pub fn expand(module: &mut Module, _target: &Target, options: &Options<'_>) -> Result<(), CodegenError> {
+    let mut expander = Expander { module, options, resources: Resources::default() };
+    let ids: Vec<FuncId> = expander.module.functions.keys().collect();
+    for id in ids {
+        Rewriter::rewrite(&mut expander, id)?;
+    }
     Ok(())
+}
+
+/// What is known while a module is expanded.
+struct Expander<'a> {
+    module: &'a mut Module,
+    options: &'a Options<'a>,
+    resources: Resources,
 }

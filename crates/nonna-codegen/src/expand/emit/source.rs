@@ -1,0 +1,174 @@
+//! Sources of variable fields: how their bytes get into the tail.
+
+use nonna_ir::{BinaryOp, Block, CompareOp, FieldSource, Space, Value};
+
+use super::super::function::Rewriter;
+use super::super::helper;
+use super::Plan;
+use super::deferred::Deferred;
+use super::record::Record;
+use crate::CodegenError;
+
+/// `BPF_F_USER_STACK`: the stack of the user's side (include/uapi/linux/bpf.h).
+const USER_STACK_FLAG: i64 = 1 << 8;
+
+/// What a source is, in words for an error.
+pub fn describe(source: &FieldSource) -> &'static str {
+    match source {
+        FieldSource::Scalar(_) => "an integer",
+        FieldSource::Memory { .. } => "bytes of fixed length",
+        FieldSource::Sized { .. } | FieldSource::Bytes { .. } => "bytes of variable length",
+        FieldSource::Text { .. } => "text",
+        FieldSource::Path { .. } => "a path",
+        FieldSource::TaskArgs { .. } => "the arguments of a process",
+        FieldSource::TaskEnv { .. } => "an environment variable",
+        FieldSource::Stack { .. } => "a stack",
+    }
+}
+
+/// Most bytes that the source itself yields; `None` where only the schema bounds it.
+pub fn max_bytes(source: &FieldSource) -> Option<u32> {
+    match source {
+        FieldSource::Scalar(_) | FieldSource::Memory { .. } | FieldSource::Path { .. } => None,
+        FieldSource::Sized { capacity, .. } => Some(*capacity),
+        FieldSource::Text { max_bytes, .. }
+        | FieldSource::Bytes { max_bytes, .. }
+        | FieldSource::TaskArgs { max_bytes, .. }
+        | FieldSource::TaskEnv { max_bytes, .. } => Some(*max_bytes),
+        FieldSource::Stack { max_frames, .. } => Some(max_frames * 8),
+    }
+}
+
+/// Bytes that may be written while the source is read, for a field of at most `tail_bytes`.
+pub fn room_bytes(source: &FieldSource, tail_bytes: u32) -> u32 {
+    match source {
+        // One byte more tells a text that just fits from one that was cut.
+        FieldSource::Text { .. } => tail_bytes + 1,
+        FieldSource::Sized { .. } | FieldSource::Bytes { .. } | FieldSource::TaskArgs { .. } => {
+            length_mask(tail_bytes)
+        }
+        _ => tail_bytes,
+    }
+}
+
+/// What a length of at most `max_bytes` is masked with, so that the verifier knows its bound: one less than a power of
+/// two. From a page on, where twice the room would cost more than it gives, a power of two itself loses
+/// its last byte.
+fn length_mask(max_bytes: u32) -> u32 {
+    if max_bytes >= 4096 {
+        max_bytes.next_power_of_two() - 1
+    } else {
+        (max_bytes + 1).next_power_of_two() - 1
+    }
+}
+
+/// Where a field's descriptor is and how much it may hold.
+#[derive(Clone, Copy)]
+struct Field {
+    descriptor_offset: u32,
+    max_bytes: u32,
+    room_bytes: u32,
+}
+
+impl Rewriter<'_, '_> {
+    /// Reads a variable field into the record.
+    pub(super) fn write_variable(
+        &mut self,
+        plan: &Plan<'_>,
+        record: &mut Record,
+        deferred: &mut Deferred,
+        idx: usize,
+    ) -> Result<(), CodegenError> {
+        let source = plan.sources[idx];
+        let mut operands = Vec::new();
+        source.for_each_operand(|v| operands.push(*v));
+        deferred.place_for(self, &operands);
+        let max_bytes = plan.tail_bytes(idx);
+        let field = Field {
+            descriptor_offset: plan.layout.offsets[idx],
+            max_bytes,
+            room_bytes: room_bytes(&source, max_bytes),
+        };
+        match source {
+            FieldSource::Text { space, pointer, .. } => self.write_text(record, field, space, pointer),
+            FieldSource::Bytes { space, pointer, length, .. } => {
+                self.write_bytes(record, field, space, pointer, length);
+            }
+            // Owned memory is kernel memory.
+            FieldSource::Sized { pointer, length, .. } => {
+                self.write_bytes(record, field, Space::Kernel, pointer, length);
+            }
+            FieldSource::Stack { space, .. } => self.write_stack(record, field, space),
+            _ => return Err(plan.unfit(idx)),
+        }
+        Ok(())
+    }
+
+    fn write_text(&mut self, record: &mut Record, field: Field, space: Space, pointer: Value) {
+        let place = record.place(self, field.room_bytes);
+        let helper = match space {
+            Space::Kernel => helper::PROBE_READ_KERNEL_STR,
+            Space::User => helper::PROBE_READ_USER_STR,
+        };
+        let room = self.b.iconst(i64::from(field.max_bytes) + 1);
+        let read = self.b.call_helper(helper, &[place.address, room, pointer]);
+        let present = self.compare(CompareOp::Sgt, read, 0);
+        let done = self.present_or_absent(record, field, present);
+        let full = self.add(read, -1);
+        // -1 where the NUL was read one byte behind the capacity, so that the text is longer than it may be; else 0.
+        let max = self.b.iconst(i64::from(field.max_bytes));
+        let excess = self.b.binary(BinaryOp::Sub, max, read);
+        let excess = self.op(BinaryOp::AShr, excess, 63);
+        let length = self.b.binary(BinaryOp::Add, full, excess);
+        record.keep(self, &place, field.descriptor_offset, length, full, space == Space::User);
+        self.jump_into(done);
+    }
+
+    fn write_bytes(
+        &mut self,
+        record: &mut Record,
+        field: Field,
+        space: Space,
+        pointer: Value,
+        full_length: Value,
+    ) {
+        let mask = length_mask(field.max_bytes);
+        let max = self.b.iconst(i64::from(field.max_bytes.min(mask)));
+        let fits = self.b.compare(CompareOp::Ule, full_length, max);
+        let length = self.select(fits, full_length, max);
+        let length = self.op(BinaryOp::And, length, i64::from(mask));
+        let place = record.place(self, field.room_bytes);
+        let helper = match space {
+            Space::Kernel => helper::PROBE_READ_KERNEL,
+            Space::User => helper::PROBE_READ_USER,
+        };
+        let outcome = self.b.call_helper(helper, &[place.address, length, pointer]);
+        let present = self.compare(CompareOp::Eq, outcome, 0);
+        let done = self.present_or_absent(record, field, present);
+        record.keep(self, &place, field.descriptor_offset, length, full_length, space == Space::User);
+        self.jump_into(done);
+    }
+
+    fn write_stack(&mut self, record: &mut Record, field: Field, space: Space) {
+        let place = record.place(self, field.room_bytes);
+        let context = self.b.context();
+        let room = self.b.iconst(i64::from(field.max_bytes));
+        let flags = self.b.iconst(if space == Space::User { USER_STACK_FLAG } else { 0 });
+        let read = self.b.call_helper(helper::GET_STACK, &[context, place.address, room, flags]);
+        let present = self.compare(CompareOp::Sgt, read, 0);
+        let done = self.present_or_absent(record, field, present);
+        record.keep(self, &place, field.descriptor_offset, read, read, false);
+        self.jump_into(done);
+    }
+
+    /// Branches on whether a field could be read and goes on where it was; the result is where both meet.
+    fn present_or_absent(&mut self, record: &Record, field: Field, present: Value) -> Block {
+        let (kept, absent, done) = (self.b.new_block(), self.b.new_block(), self.b.new_block());
+        self.b.branch(present, kept, absent);
+        self.b.switch_to(absent);
+        record.leave_out(self, field.descriptor_offset);
+        self.b.jump(done, &[]);
+        self.b.switch_to(kept);
+        done
+    }
+}

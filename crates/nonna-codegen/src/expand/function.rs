@@ -1,0 +1,189 @@
+//! Rewrites one function: keeps what is small, replaces what is big.
+//!
+//! A big instruction ends up as code in the middle of its block, often with branches; what followed it then goes on
+//! in the last block of that code. Its result keeps its value: the instruction becomes a copy of what was computed.
+
+use nonna_bpf::MemSize;
+use nonna_event::DropReason;
+use nonna_ir::{
+    BinaryOp, Block, CompareOp, FuncId, Function, FunctionBuilder, FunctionKind, Inst, InstId, Region, Slot,
+    Type, Value,
+};
+
+use super::{Expander, resources};
+use crate::CodegenError;
+
+/// One function under rewriting.
+pub struct Rewriter<'x, 'a> {
+    /// The module's side.
+    pub x: &'x mut Expander<'a>,
+    /// Appends to the function.
+    pub b: FunctionBuilder,
+    /// How often each value of the original function is used in it.
+    pub uses: Vec<u32>,
+    /// Memory in which records are built, shared by the emits of the function.
+    pub record_slot: Option<Slot>,
+    key_slot: Option<Slot>,
+}
+
+impl<'x, 'a> Rewriter<'x, 'a> {
+    /// Expands the big instructions of a function of the module.
+    pub fn rewrite(x: &'x mut Expander<'a>, id: FuncId) -> Result<(), CodegenError> {
+        let nothing = FunctionBuilder::new("", FunctionKind::Subprogram, &[], Type::Int).finish();
+        let function = std::mem::replace(&mut x.module.functions[id], nothing);
+        let uses = count_uses(&function);
+        let entry = function.entry();
+        let blocks: Vec<Block> = function.blocks.keys().collect();
+        let b = FunctionBuilder::resume(function, entry);
+        let mut rewriter = Rewriter { x, b, uses, record_slot: None, key_slot: None };
+        let mut outcome = Ok(());
+        for block in blocks {
+            outcome = outcome.and_then(|()| rewriter.rewrite_block(block));
+        }
+        let Rewriter { x, b, .. } = rewriter;
+        x.module.functions[id] = b.finish();
+        outcome
+    }
+
+    fn rewrite_block(&mut self, block: Block) -> Result<(), CodegenError> {
+        let data = &mut self.b.function_mut().blocks[block];
+        let insts = std::mem::take(&mut data.insts);
+        let terminator = data.terminator.take();
+        let terminator_span = data.terminator_span;
+        self.b.switch_to(block);
+        for id in insts {
+            self.b.at(self.b.function().insts[id].span);
+            self.expand_inst(id)?;
+        }
+        if let Some(terminator) = terminator {
+            self.b.at(terminator_span);
+            self.b.terminate(terminator);
+        }
+        Ok(())
+    }
+
+    fn expand_inst(&mut self, id: InstId) -> Result<(), CodegenError> {
+        match &self.b.function().insts[id].inst {
+            Inst::Emit { event, fields, filter } => {
+                let (event, fields, filter) = (*event, fields.clone(), filter.clone());
+                self.emit(event, &fields, filter.as_ref())
+            }
+            Inst::Zero { pointer, offset, bytes } => {
+                let (pointer, offset, bytes) = (*pointer, *offset, *bytes);
+                let pointer = self.add(pointer, i64::from(offset.min(0)));
+                self.zero(pointer, offset.max(0).cast_unsigned(), bytes);
+                Ok(())
+            }
+            Inst::Copy { to, to_offset, from, from_offset, bytes } => {
+                let (to, to_offset, from, from_offset, bytes) =
+                    (*to, *to_offset, *from, *from_offset, *bytes);
+                let to = self.add(to, i64::from(to_offset.min(0)));
+                let from = self.add(from, i64::from(from_offset.min(0)));
+                let (to_offset, from_offset) = (to_offset.max(0), from_offset.max(0));
+                self.copy(to, to_offset.cast_unsigned(), from, from_offset.cast_unsigned(), bytes);
+                Ok(())
+            }
+            _ => {
+                self.b.append(id);
+                Ok(())
+            }
+        }
+    }
+
+    /// `value op constant`
+    pub fn op(&mut self, op: BinaryOp, value: Value, constant: i64) -> Value {
+        let constant = self.b.iconst(constant);
+        self.b.binary(op, value, constant)
+    }
+
+    /// `value + constant`, which costs nothing for 0.
+    pub fn add(&mut self, value: Value, constant: i64) -> Value {
+        if constant == 0 { value } else { self.op(BinaryOp::Add, value, constant) }
+    }
+
+    /// `value relation constant`
+    pub fn compare(&mut self, op: CompareOp, value: Value, constant: i64) -> Value {
+        let constant = self.b.iconst(constant);
+        self.b.compare(op, value, constant)
+    }
+
+    /// Stores a constant.
+    pub fn store_const(&mut self, pointer: Value, offset: u32, size: MemSize, constant: i64) {
+        let value = self.b.iconst(constant);
+        self.store(pointer, offset, size, value);
+    }
+
+    /// Stores a value.
+    pub fn store(&mut self, pointer: Value, offset: u32, size: MemSize, value: Value) {
+        self.b.store(pointer, to_offset(offset), size, value);
+    }
+
+    /// Loads an unsigned integer from owned memory.
+    pub fn load(&mut self, pointer: Value, offset: u32, size: MemSize) -> Value {
+        self.b.load(pointer, to_offset(offset), size, false)
+    }
+
+    /// Ends the block with a branch and goes on in `then`.
+    pub fn branch_into(&mut self, condition: Value, then: Block, otherwise: Block) {
+        self.b.branch(condition, then, otherwise);
+        self.b.switch_to(then);
+    }
+
+    /// Ends the block with a jump and goes on in the target.
+    pub fn jump_into(&mut self, block: Block) {
+        self.b.jump(block, &[]);
+        self.b.switch_to(block);
+    }
+
+    /// One of two integers by a condition, and goes on in a new block.
+    pub fn select(&mut self, condition: Value, then: Value, otherwise: Value) -> Value {
+        let (first, second, joined) = (self.b.new_block(), self.b.new_block(), self.b.new_block());
+        let chosen = self.b.block_param(joined, Type::Int);
+        self.b.branch(condition, first, second);
+        self.b.switch_to(first);
+        self.b.jump(joined, &[then]);
+        self.b.switch_to(second);
+        self.b.jump(joined, &[otherwise]);
+        self.b.switch_to(joined);
+        chosen
+    }
+
+    /// Counts a lost record.
+    pub fn count_drop(&mut self, reason: DropReason) {
+        let n_events = u32::try_from(self.x.module.events.len()).expect("fewer than 2^32 events");
+        let map = resources::drops_map(self.x.module);
+        let slot = match self.key_slot {
+            Some(slot) => slot,
+            None => *self.key_slot.insert(self.b.slot(4, 4)),
+        };
+        let key = self.b.slot_address(slot);
+        self.store_const(key, 0, MemSize::W, i64::from(reason.counter(n_events)));
+        let counter = self.b.map_lookup(map, key);
+        let (found, done) = (self.b.new_block(), self.b.new_block());
+        let is_there = self.compare(CompareOp::Ne, counter, 0);
+        self.branch_into(is_there, found, done);
+        let counter = self.b.cast(counter, Type::Pointer(Region::MapValue { nullable: false }));
+        let one = self.b.iconst(1);
+        self.b.atomic_add(counter, 0, MemSize::DW, one);
+        self.jump_into(done);
+    }
+}
+
+/// An offset as loads and stores take it.
+fn to_offset(offset: u32) -> i32 {
+    i32::try_from(offset).expect("records are far below 2 GiB")
+}
+
+fn count_uses(function: &Function) -> Vec<u32> {
+    use nonna_ir::Entity;
+    let mut uses = vec![0; function.values.len()];
+    for block in function.blocks.values() {
+        for &id in &block.insts {
+            function.insts[id].inst.for_each_operand(|v| uses[v.idx()] += 1);
+        }
+        if let Some(terminator) = &block.terminator {
+            terminator.for_each_operand(|v| uses[v.idx()] += 1);
+        }
+    }
+    uses
+}

@@ -1,0 +1,73 @@
+//! Records: the shape of the code that builds them.
+
+use nonna_bpf::{Hook, MapType};
+use nonna_codegen::{Options, expand};
+use nonna_event::{DropReason, FieldType, RECORD_MAX_BYTES};
+use nonna_ir::{FieldSource, Inst, Module, Space, Type};
+
+use crate::kit;
+
+const RESERVE: u32 = 131;
+const OUTPUT: u32 = 130;
+
+fn hook() -> Hook {
+    Hook::RawTracepoint { event: "sched_process_exec".to_owned() }
+}
+
+fn expanded(mut module: Module) -> Module {
+    expand(&mut module, &kit::target(), &Options::default()).expect("the target has all it needs");
+    let is_big = |inst: &Inst| matches!(inst, Inst::Emit { .. } | Inst::Zero { .. } | Inst::Copy { .. });
+    assert_eq!(kit::count(&module, is_big), 0);
+    module
+}
+
+fn calls(module: &Module, number: u32) -> usize {
+    kit::count(module, |inst| matches!(inst, Inst::CallHelper { helper, .. } if *helper == number))
+}
+
+#[test]
+fn a_small_record_is_built_in_the_ring() {
+    let schema = kit::schema(&[
+        ("pid", FieldType::Unsigned { bytes: 4 }),
+        ("time_ns", FieldType::Unsigned { bytes: 8 }),
+        ("comm", FieldType::Text { max_bytes: 16 }),
+    ]);
+    let module = expanded(kit::module(hook(), schema, |b, event| {
+        let pid = b.call_helper(14, &[]);
+        let time = b.call_helper(5, &[]);
+        let task = b.current_task(None);
+        let text = FieldSource::Text { space: Space::Kernel, pointer: task, max_bytes: 16 };
+        b.emit(event, vec![FieldSource::Scalar(pid), FieldSource::Scalar(time), text]);
+    }));
+    assert_eq!((calls(&module, RESERVE), calls(&module, OUTPUT)), (1, 0));
+    assert_eq!(calls(&module, 14), 1);
+    let names: Vec<_> = module.maps.values().map(|m| (m.name.as_str(), m.map_type)).collect();
+    assert_eq!(names, [("ring_volume", MapType::Ringbuf), ("drops", MapType::PercpuArray)]);
+    assert_eq!(module.maps.values().last().unwrap().max_entries, DropReason::n_counters(1));
+    // Reserving comes before what only the record needs.
+    let function = module.functions.values().next().unwrap();
+    let entry = &function.blocks[function.entry()];
+    assert!(entry.insts.iter().all(|&id| !matches!(&function.insts[id].inst, Inst::CurrentTask)));
+}
+
+#[test]
+fn a_large_record_is_packed_in_scratch_memory_that_a_processor_can_hold() {
+    let schema = kit::schema(&[
+        ("first", FieldType::Text { max_bytes: 4096 }),
+        ("second", FieldType::Bytes { max_bytes: 8192 }),
+        ("third", FieldType::Text { max_bytes: 4096 }),
+        ("fourth", FieldType::KernelStack { max_frames: 127 }),
+    ]);
+    assert_eq!(schema.layout().max_bytes, RECORD_MAX_BYTES);
+    let module = expanded(kit::module(hook(), schema, |b, event| {
+        let pointer = b.arg(0, Type::KERNEL);
+        let length = b.arg(1, Type::Int);
+        let text = FieldSource::Text { space: Space::Kernel, pointer, max_bytes: 4096 };
+        let bytes = FieldSource::Bytes { space: Space::User, pointer, length, max_bytes: 8192 };
+        let stack = FieldSource::Stack { space: Space::Kernel, max_frames: 127 };
+        b.emit(event, vec![text, bytes, text, stack]);
+    }));
+    assert_eq!((calls(&module, RESERVE), calls(&module, OUTPUT)), (0, 1));
+    let slots: Vec<_> = module.functions.values().next().unwrap().slots.values().map(|s| s.bytes).collect();
+    assert_eq!(slots.iter().filter(|&&bytes| bytes > 16384 && bytes <= 32768).count(), 1, "{slots:?}");
+}

@@ -1,1 +1,11 @@
 //! The pipeline from raw records to sentences: inventory, enrichment, outputs.
+//!
+//! Records come from the rings, are decoded by the schemas that wrote them, put in the order of the kernel's clock,
+//! joined with what is known of their process and handed to outputs. This room knows no source language and no terminal screen.
+
+pub mod accounts;
+pub mod clock;
+pub mod container;
+pub mod inventory;
+pub mod process;
+pub mod procfs;

@@ -1,0 +1,80 @@
+//! From an object to maps and programs in the kernel.
+//!
+//! Maps are made, relocations filled in with their descriptors and with ids from the running kernel's BTF, and programs loaded. What
+//! the kernel's verifier says of a program it refuses is turned back into the user's source. Attaching comes
+//! later, and nothing here changes what a program does.
+
+mod error;
+mod explain;
+mod object_btf;
+mod program;
+mod refused;
+mod resolve;
+
+use nonna_bpf::{MapIdx, Object, ProgramIdx};
+
+pub use error::LoadError;
+pub use program::KernelProgram;
+pub use refused::Refused;
+
+use crate::kernel::Kernel;
+use crate::map::{KernelMap, create_maps};
+
+/// An object's maps and programs in the kernel, attached to nothing. Dropping it frees what is not attached or pinned.
+#[derive(Debug)]
+pub struct Loaded {
+    maps: Vec<KernelMap>,
+    programs: Vec<KernelProgram>,
+}
+
+impl Loaded {
+    /// The map at this index of the object.
+    ///
+    /// # Panics
+    ///
+    /// If the index is not one of this object's.
+    pub fn map(&self, MapIdx(idx): MapIdx) -> &KernelMap {
+        &self.maps[idx as usize]
+    }
+
+    /// All maps, in the object's order.
+    pub fn maps(&self) -> &[KernelMap] {
+        &self.maps
+    }
+
+    /// The program at this index of the object.
+    ///
+    /// # Panics
+    ///
+    /// If the index is not one of this object's.
+    pub fn program(&self, ProgramIdx(idx): ProgramIdx) -> &KernelProgram {
+        &self.programs[idx as usize]
+    }
+
+    /// All programs, in the object's order.
+    pub fn programs(&self) -> &[KernelProgram] {
+        &self.programs
+    }
+}
+
+impl Kernel {
+    /// Loads an object.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Refused`] where the kernel's verifier refuses a program, [`LoadError::NotPermitted`] where the kernel gives no
+    /// verdict at all, and the other variants for what is missing in the object or in the kernel.
+    pub fn load(&self, object: &Object) -> Result<Loaded, LoadError> {
+        let btf = object_btf::load(&object.btf)?;
+        let btf = btf.as_ref().map(std::os::fd::AsFd::as_fd);
+        let maps = create_maps(&object.maps, btf)?;
+        let mut resolver = resolve::Resolver::new(self, &maps);
+        resolver.look_up(object)?;
+        let programs = object
+            .programs
+            .iter()
+            .map(|program| program::load(object, program, btf, &resolver))
+            .collect::<Result<_, _>>()?;
+        Ok(Loaded { maps, programs })
+    }
+}

@@ -1,0 +1,5 @@
+//! Symbols of the kernel and of user programs, by name.
+
+mod kallsyms;
+
+pub(crate) use kallsyms::Kallsyms;

@@ -4,6 +4,9 @@
 //! ships depends on it.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to people")]
 
+mod kernels;
+mod packages;
+mod tally;
 mod tidy;
 mod workspace;
 
@@ -25,6 +28,8 @@ struct Cli {
 enum Verb {
     /// Hold the sources against the house rules.
     Tidy,
+    /// Run the kernel tests on Debian's kernels under QEMU.
+    Kernels(kernels::Options),
 }
 
 fn main() -> ExitCode {
@@ -41,5 +46,6 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::load()?;
     match &cli.verb {
         Verb::Tidy => tidy::command(&workspace),
+        Verb::Kernels(options) => kernels::command(&workspace, options),
     }
 }

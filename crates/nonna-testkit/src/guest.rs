@@ -40,6 +40,8 @@ pub struct Run {
     pub args: Vec<String>,
     /// Folder in which it starts.
     pub folder: String,
+    /// Whether it is one of Rust's own test binaries, whose output is its verdict, and not a [`Suite`](crate::Suite).
+    pub libtest: bool,
 }
 
 /// The end of a guest's work.

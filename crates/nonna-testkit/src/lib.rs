@@ -41,5 +41,5 @@ pub use gate::{FeatureProbe, Gate, Gates};
 pub use leaks::{ObjectId, ObjectIds, ObjectKind};
 pub use need::{MODULES, ModuleInfo, Need, Skip};
 pub use pins::{Drift, PinFile, Pins, SuitePins, running_release};
-pub use suite::{GuestNeeds, KernelTest, Outcome, Share, Suite};
+pub use suite::{GUEST_NEEDS, GuestNeeds, KernelTest, Outcome, Share, Suite};
 pub use verdict::{Skipped, Verdict};

@@ -50,6 +50,29 @@ impl Verdict {
             .collect()
     }
 
+    /// What the output of a binary says that uses Rust's own test harness; `None` where it does not end with a result.
+    pub fn from_libtest(suite: &str, release: &str, output: &str) -> Option<Self> {
+        let mut verdict = Self { suite: suite.to_owned(), release: release.to_owned(), ..Self::default() };
+        let mut ended = false;
+        for line in output.lines().map(str::trim_end) {
+            if let Some(counts) = line.strip_prefix("test result: ") {
+                verdict.passed += counted(counts, "passed")?;
+                ended = true;
+            } else if let Some((test, outcome)) =
+                line.strip_prefix("test ").and_then(|l| l.split_once(" ... "))
+            {
+                let test = test.trim_end().to_owned();
+                if outcome == "FAILED" {
+                    verdict.failures.push(test);
+                } else if let Some(reason) = outcome.strip_prefix("ignored") {
+                    let found = reason.trim_start_matches([',', ' ']).to_owned();
+                    verdict.skips.push(Skipped { test, need: "being asked for".to_owned(), found });
+                }
+            }
+        }
+        ended.then_some(verdict)
+    }
+
     /// How many tests failed, broken promises included.
     pub fn failed(&self) -> usize {
         self.failures.len()
@@ -67,6 +90,13 @@ impl Verdict {
     }
 }
 
+/// The number before a word in `ok. 3 passed; 0 failed; …`.
+fn counted(counts: &str, word: &str) -> Option<usize> {
+    let words: Vec<&str> = counts.split([' ', ';']).filter(|w| !w.is_empty()).collect();
+    let at = words.iter().position(|w| *w == word)?;
+    words.get(at.checked_sub(1)?)?.parse().ok()
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed(), self.skips.len())
@@ -76,6 +106,16 @@ impl fmt::Display for Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_usual_harness_is_understood() {
+        let output = "running 3 tests\ntest a ... ok\r\ntest b::c ... FAILED\ntest d ... ignored, slow\n\n\
+                      test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s\n";
+        let verdict = Verdict::from_libtest("s", "6.1", output).unwrap();
+        assert_eq!(verdict.to_string(), "1 passed, 1 failed, 1 skipped");
+        assert_eq!((verdict.failures[0].as_str(), verdict.skips[0].found.as_str()), ("b::c", "slow"));
+        assert_eq!(Verdict::from_libtest("s", "6.1", "running 3 tests\ntest a ... ok\n"), None);
+    }
 
     #[test]
     fn a_verdict_survives_its_line() {

@@ -48,6 +48,17 @@ fn main() -> ExitCode {
             &[Need::Root],
             skipping_everything_fails,
         ))
+        .test(KernelTest::new(
+            "a_declared_module_and_tool_are_there",
+            &[
+                Need::Root,
+                Need::Module("veth"),
+                Need::Module("sch_ingress"),
+                Need::Tool("ip"),
+                Need::Tool("tc"),
+            ],
+            module_and_tool,
+        ))
         .main()
 }
 
@@ -159,6 +170,20 @@ fn cgroup_is_own() -> Outcome {
         nonna_testkit::unified_mount()?.display()
     ))?;
     assert_eq!(processes.trim(), std::process::id().to_string());
+    Ok(())
+}
+
+fn module_and_tool() -> Outcome {
+    for (tool, args) in [
+        ("ip", "link add left type veth peer name right"),
+        ("ip", "link set left up"),
+        ("tc", "qdisc add dev left clsact"),
+    ] {
+        let output = Command::new(tool).args(args.split(' ')).output()?;
+        assert!(output.status.success(), "{tool} {args}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let devices = std::fs::read_to_string("/proc/self/net/dev")?;
+    assert!(devices.contains("left") && devices.contains("right"), "{devices}");
     Ok(())
 }
 

@@ -12,19 +12,18 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use nonna_testkit::guest::{DONE_LINE, Done, GUEST, PLAN_PATH, Plan, REPORT_DEVICE, Run, VERDICT_FILE};
+use nonna_testkit::{Verdict, running_release};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 use rustix::system::RebootCommand;
 
-/// Type, place, options.
+/// Type, place, options. The root is itself a tmpfs, and `/tmp` is part of it: the project may have been packed from there.
 const MOUNTS: &[(&str, &str, &std::ffi::CStr)] = &[
     ("proc", "/proc", c""),
     ("sysfs", "/sys", c""),
     ("devtmpfs", "/dev", c"mode=0755"),
     ("devpts", "/dev/pts", c"mode=0620,ptmxmode=0666"),
     ("tmpfs", "/dev/shm", c"mode=1777"),
-    ("tmpfs", "/tmp", c"mode=1777"),
-    ("tmpfs", "/run", c"mode=0755"),
     ("tracefs", "/sys/kernel/tracing", c""),
     ("debugfs", "/sys/kernel/debug", c""),
     ("securityfs", "/sys/kernel/security", c""),
@@ -32,6 +31,7 @@ const MOUNTS: &[(&str, &str, &std::ffi::CStr)] = &[
     ("cgroup2", "/sys/fs/cgroup", c""),
 ];
 const VERDICT_PATH: &str = "/run/nonna-verdict";
+const OUTPUT_PATH: &str = "/run/nonna-output";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 fn main() {
@@ -77,6 +77,10 @@ fn work(done: &mut Done) -> Result<()> {
             symlink(target, link).with_context(|| format!("link {link}"))?;
         }
     }
+    for folder in ["/tmp", "/var/tmp"] {
+        let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+        std::fs::set_permissions(folder, everybody).with_context(|| format!("open {folder} to everybody"))?;
+    }
     let text = std::fs::read(PLAN_PATH).with_context(|| format!("read {PLAN_PATH}"))?;
     let plan: Plan = serde_json::from_slice(&text).with_context(|| format!("parse {PLAN_PATH}"))?;
     rustix::system::sethostname(b"guest").context("set the host name")?;
@@ -108,30 +112,34 @@ fn load(path: &str) -> Result<()> {
 /// Runs one suite and forwards its verdict; `Some` says how it ended, unless well.
 fn suite(plan: &Plan, run: &Run) -> Result<Option<String>> {
     let _ = std::fs::remove_file(VERDICT_PATH);
-    let child = Command::new(&run.program)
-        .args(&run.args)
-        .current_dir(&run.folder)
-        .env_clear()
-        .env("PATH", PATH)
-        .env("HOME", "/root")
-        .env("TERM", "dumb")
-        .env(GUEST, "1")
-        .env(VERDICT_FILE, VERDICT_PATH)
-        .envs(plan.environment.iter().map(|(k, v)| (k, v)))
-        .spawn()
-        .with_context(|| format!("start {}", run.program))?;
+    let mut command = Command::new(&run.program);
+    command.args(&run.args).current_dir(&run.folder).env_clear();
+    command.env("PATH", PATH).env("HOME", "/root").env("TERM", "dumb");
+    command.env(GUEST, "1").env(VERDICT_FILE, VERDICT_PATH);
+    command.envs(plan.environment.iter().map(|(k, v)| (k, v)));
+    if run.libtest {
+        command.stdout(File::create(OUTPUT_PATH).context("keep the output")?);
+    }
+    let child = command.spawn().with_context(|| format!("start {}", run.program))?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a pid")?;
     let status = wait_and_reap(pid)?;
-    let verdict = std::fs::read_to_string(VERDICT_PATH);
-    match (&verdict, status.exit_status()) {
-        (Ok(line), _) => report(line)?,
-        (Err(_), _) => bail!("ended without a verdict ({status:?})"),
+    let line = if run.libtest {
+        let output = std::fs::read_to_string(OUTPUT_PATH).context("read the output")?;
+        eprintln!("{output}");
+        Verdict::from_libtest(&run.name, &running_release(), &output).map(|verdict| verdict.to_line())
+    } else {
+        std::fs::read_to_string(VERDICT_PATH).ok()
+    };
+    match line {
+        Some(line) => report(&line)?,
+        None => bail!("ended without a verdict ({status:?})"),
     }
-    Ok((status.exit_status() != Some(0)).then(|| match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "ended in an unknown way".to_owned(),
-    }))
+    Ok(match (status.exit_status(), status.terminating_signal()) {
+        (Some(0), _) => None,
+        (Some(code), _) => Some(format!("exit code {code}")),
+        (None, Some(signal)) => Some(format!("signal {signal}")),
+        (None, None) => Some("ended in an unknown way".to_owned()),
+    })
 }
 
 /// Waits for one process, and meanwhile for every orphan: process 1 inherits them.

@@ -1,0 +1,116 @@
+//! Builds every kernel suite as a static binary, and asks each what it needs.
+//!
+//! Suites are found by name: a test target `kernel` or `kernel_…` of any crate. They are built apart from the usual build, since other flags
+//! would otherwise rebuild everything each time; optimised a little, since emulation is slow, and without debugging information, since all of it
+//! is loaded into the guest's memory.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use cargo_metadata::{Message, TargetKind};
+use nonna_testkit::GuestNeeds;
+
+use crate::workspace::Workspace;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+const INIT: &str = "guest-init";
+
+/// A statically linked suite.
+#[derive(Debug, Clone)]
+pub struct Suite {
+    /// Crate and target.
+    pub name: String,
+    /// The binary.
+    pub program: PathBuf,
+    /// Folder of its crate, where its tests start.
+    pub folder: PathBuf,
+    /// Whether it is one of Rust's own test binaries. Such a suite needs nothing but the kernel.
+    pub libtest: bool,
+}
+
+/// Everything that goes into a guest besides its kernel.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// Process 1.
+    pub init: PathBuf,
+    /// The suites, by name.
+    pub suites: Vec<Suite>,
+    /// What they need, all together.
+    pub needs: GuestNeeds,
+}
+
+/// Builds process 1 and the suites.
+///
+/// # Errors
+///
+/// If they do not build, or a suite does not say what it needs.
+pub fn build(workspace: &Workspace) -> Result<Built> {
+    let members = workspace.members();
+    let is_suite = |name: &str| name == "kernel" || name.starts_with("kernel_");
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(&workspace.root);
+    command.args(["test", "--no-run", "--quiet", "--message-format=json-render-diagnostics"]);
+    command.args([
+        "--target",
+        TARGET,
+        "--target-dir",
+        "target/kernels/build",
+        "--test",
+        "kernel*",
+        "--bin",
+        INIT,
+    ]);
+    for package in &members {
+        let has_suite =
+            package.targets.iter().any(|t| t.kind.contains(&TargetKind::Test) && is_suite(&t.name));
+        if has_suite || package.name.as_str() == "nonna-testkit" {
+            command.args(["--package", package.name.as_str()]);
+        }
+    }
+    command.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
+    command.env("CARGO_PROFILE_DEV_STRIP", "debuginfo").env("CARGO_INCREMENTAL", "0");
+    let output = command.stderr(Stdio::inherit()).output().context("run cargo")?;
+    anyhow::ensure!(output.status.success(), "the kernel suites do not build");
+
+    let (mut init, mut suites) = (None, Vec::new());
+    for message in Message::parse_stream(&output.stdout[..]) {
+        let Message::CompilerArtifact(artifact) = message.context("read cargo's messages")? else { continue };
+        let Some(program) = artifact.executable else { continue };
+        let program = program.into_std_path_buf();
+        if artifact.target.name == INIT && !artifact.profile.test {
+            init = Some(program);
+        } else if artifact.target.kind.contains(&TargetKind::Test) && is_suite(&artifact.target.name) {
+            let package =
+                members.iter().find(|p| p.id == artifact.package_id).context("a suite of no member")?;
+            let folder = package.manifest_path.parent().context("a manifest in a folder")?;
+            let name = format!("{}::{}", package.name, artifact.target.name);
+            suites.push(Suite { name, program, folder: folder.as_std_path().to_owned(), libtest: false });
+        }
+    }
+    suites.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut needs = GuestNeeds::default();
+    for suite in &mut suites {
+        match guest_needs(suite)? {
+            Some(more) => {
+                needs.modules.extend(more.modules);
+                needs.tools.extend(more.tools);
+                needs.paths.extend(more.paths);
+            }
+            None => suite.libtest = true,
+        }
+    }
+    Ok(Built { init: init.context("cargo built no process 1")?, suites, needs })
+}
+
+/// What a suite says it needs; `None` for a binary of Rust's own harness, which does not know the question.
+fn guest_needs(suite: &Suite) -> Result<Option<GuestNeeds>> {
+    let output = Command::new(&suite.program).arg(nonna_testkit::GUEST_NEEDS).output();
+    let output = output.with_context(|| format!("start {}", suite.program.display()))?;
+    if String::from_utf8_lossy(&output.stderr).contains("Unrecognized option") {
+        return Ok(None);
+    }
+    let needs = serde_json::from_slice(&output.stdout);
+    Ok(Some(needs.with_context(|| format!("{} did not say what it needs", suite.name))?))
+}

@@ -198,4 +198,58 @@ pub enum Error {
         /// Why it failed; it names the type that was reached.
         source: Box<Error>,
     },
+    /// A name or string with a NUL byte in it, given to the writer.
+    #[error("`{name:?}` has a NUL byte in it")]
+    NulInName {
+        /// The name.
+        name: String,
+    },
+    /// A type with more than 65535 members, values or parameters, given to the writer.
+    #[error("`{name}` has more than 65535 entries")]
+    TooManyEntries {
+        /// The type's name.
+        name: String,
+    },
+    /// An enumeration value that does not fit its width and sign, given to the writer.
+    #[error("the enumeration value `{name}` does not fit")]
+    EnumValueOutOfRange {
+        /// The value's name.
+        name: String,
+    },
+    /// The writer was told to fill a number that was not reserved, or twice, or with neither a struct nor a union.
+    #[error("type {id} was not reserved for a struct or union")]
+    NotReserved {
+        /// The number.
+        id: TypeId,
+    },
+    /// A number was reserved in the writer and never filled.
+    #[error("type {id} was reserved and never filled")]
+    NotFilled {
+        /// The number.
+        id: TypeId,
+    },
+    /// A CO-RE relocation of a kind that does not exist.
+    #[error("there is no CO-RE relocation of kind {kind}")]
+    UnknownRelocation {
+        /// Its number.
+        kind: u32,
+    },
+    /// A CO-RE relocation that does not fit the object's own types.
+    #[error("CO-RE relocation of `{name}` ({access}) is wrong: {reason}")]
+    BadRelocation {
+        /// C name of the local type.
+        name: String,
+        /// The access, as far as it is understood.
+        access: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// Several types of the kernel match and give different answers.
+    #[error("CO-RE relocation of `{name}` ({access}) is ambiguous: the kernel's types of this name disagree")]
+    AmbiguousRelocation {
+        /// C name of the local type.
+        name: String,
+        /// The access.
+        access: String,
+    },
 }

@@ -5,6 +5,7 @@
 
 use crate::error::Error;
 use crate::file::Btf;
+use crate::header::ByteOrder;
 use crate::kind::{Kind, TypeId};
 use crate::resolve::{MAX_DEPTH, Visits};
 use crate::types::{Int, Member, Type};
@@ -88,7 +89,7 @@ impl Btf {
     /// # Errors
     /// If it is no array, the index is past its end, or it cannot be read.
     pub fn element(&self, id: TypeId, index: u64) -> Result<FieldAccess, Error> {
-        let Type::Array(array) = self.resolved(id)? else {
+        let Type::Array(array) = self.bare_type(id)? else {
             return Err(Error::NotAnArray { id, found: self.type_name(id) });
         };
         if array.len != 0 && index >= u64::from(array.len) {
@@ -149,7 +150,7 @@ impl Btf {
         visit: &mut Visit<'_, 'b, T>,
     ) -> Result<Option<T>, Error> {
         let levels = visits.descend(levels)?;
-        let (Type::Struct(found) | Type::Union(found)) = self.ty(id)? else { return Ok(None) };
+        let (Type::Struct(found) | Type::Union(found)) = self.peek(id)? else { return Ok(None) };
         visits.count(found.members().len())?;
         for member in found.members() {
             let bits = base_bits + u64::from(member.bit_offset);
@@ -184,8 +185,11 @@ impl Btf {
         let start = bit_offset / (size_bytes * 8) * size_bytes;
         let from_start = bit_offset - start * 8;
         // Big endian machines count bit fields from the top.
-        let shift =
-            if self.is_big_endian() { size_bytes * 8 - from_start - u64::from(width) } else { from_start };
+        let shift = if self.byte_order() == ByteOrder::Big {
+            size_bytes * 8 - from_start - u64::from(width)
+        } else {
+            from_start
+        };
         Ok(FieldAccess {
             byte_offset: u32::try_from(start).map_err(|_| overflow())?,
             size_bytes,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::find::NameCache;
+use crate::header::ByteOrder;
 use crate::kind::{Kind, TypeId};
 use crate::record::Part;
 
@@ -58,10 +59,10 @@ impl Btf {
         TypeId(self.part.first_id)
     }
 
-    /// Whether the numbers in this BTF are big endian.
+    /// The byte order of the numbers in this BTF.
     #[must_use]
-    pub fn is_big_endian(&self) -> bool {
-        self.part.order() == crate::header::ByteOrder::Big
+    pub fn byte_order(&self) -> ByteOrder {
+        self.part.order()
     }
 
     /// The kind of type `id`.

@@ -97,6 +97,10 @@ impl Btf {
             .into_iter()
             .find_map(|(word, kinds)| Some((name.strip_prefix(word)?.trim_start(), kinds)))
             .unwrap_or(bare);
+        // A struct is what is asked for most and found first: the pass for it can stop early.
+        if let Some(found) = kinds.first().and_then(|kind| self.find(*kind, name)) {
+            return Some(found);
+        }
         let wanted: Vec<(Kind, &str)> = kinds.iter().map(|kind| (*kind, name)).collect();
         self.find_many(&wanted).into_iter().flatten().next()
     }
@@ -131,7 +135,7 @@ impl Btf {
     }
 
     fn enumerator(&self, type_id: TypeId, nth: u32) -> Option<Enumerator> {
-        let values = match self.ty(type_id).ok()? {
+        let values = match self.peek(type_id).ok()? {
             crate::Type::Enum(found) | crate::Type::Enum64(found) => found.values(),
             _ => return None,
         };

@@ -16,8 +16,10 @@ const HEADER_WITH_LAYOUT_BYTES: u32 = 32;
 
 /// Byte order of the numbers in BTF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ByteOrder {
+pub enum ByteOrder {
+    /// Lowest byte first.
     Little,
+    /// Highest byte first.
     Big,
 }
 
@@ -29,6 +31,20 @@ impl ByteOrder {
         match self {
             ByteOrder::Little => u32::from_le_bytes(*raw),
             ByteOrder::Big => u32::from_be_bytes(*raw),
+        }
+    }
+
+    pub(crate) fn encode(self, word: u32) -> [u8; 4] {
+        match self {
+            ByteOrder::Little => word.to_le_bytes(),
+            ByteOrder::Big => word.to_be_bytes(),
+        }
+    }
+
+    pub(crate) fn encode_short(self, word: u16) -> [u8; 2] {
+        match self {
+            ByteOrder::Little => word.to_le_bytes(),
+            ByteOrder::Big => word.to_be_bytes(),
         }
     }
 }

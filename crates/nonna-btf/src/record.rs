@@ -17,6 +17,10 @@ const INDEX_STRIDE: u32 = 32;
 /// The kind field can name this many kinds (`BTF_MAX_KIND`).
 const KIND_LIMIT: usize = 128;
 
+/// Longer names are taken for broken: kernels allow 512 bytes, mangled names of other languages are longer. A bound keeps the
+/// cost of looking at a type small.
+const MAX_NAME_BYTES: usize = 8 << 10;
+
 /// Bytes after the head: a fixed part, and so many for each of `vlen` entries.
 #[derive(Clone, Copy, Debug, Default)]
 struct TailSize {
@@ -140,6 +144,13 @@ impl Part {
     pub(crate) fn string(&self, offset: u32) -> Option<&str> {
         let rest = self.string_tail(offset)?;
         let len = rest.iter().position(|byte| *byte == 0)?;
+        std::str::from_utf8(&rest[..len]).ok()
+    }
+
+    /// The string at `offset`, if it is as short as names are.
+    pub(crate) fn name(&self, offset: u32) -> Option<&str> {
+        let rest = self.string_tail(offset)?;
+        let len = rest.iter().take(MAX_NAME_BYTES).position(|byte| *byte == 0)?;
         std::str::from_utf8(&rest[..len]).ok()
     }
 
@@ -311,7 +322,10 @@ impl<'a> Record<'a> {
 
     /// The head's name; empty for anonymous types.
     pub(crate) fn name(&self) -> Result<&'a str, Error> {
-        self.part.string(self.name_offset).ok_or(Error::BadName { id: self.id, offset: self.name_offset })
+        if self.id == TypeId::VOID {
+            return Ok("");
+        }
+        self.part.name(self.name_offset).ok_or(Error::BadName { id: self.id, offset: self.name_offset })
     }
 
     /// Word `at` of the tail.

@@ -21,8 +21,10 @@ pub enum Offsets {
     Shown,
 }
 
-/// Bytes of names, plus a few for each declaration, that one text may take: no real definition needs as many.
-const TEXT_BUDGET_BYTES: usize = 4 << 20;
+/// Bytes of names, plus a few for each declaration, that a definition may take: no real one needs as many.
+const DEFINITION_BUDGET_BYTES: usize = 1 << 20;
+/// The same for a name or a single declaration.
+const NAME_BUDGET_BYTES: usize = 16 << 10;
 /// What a declaration takes besides its names, roughly.
 const DECLARATION_BYTES: usize = 16;
 /// What stands for the part that is left out.
@@ -39,7 +41,7 @@ impl Btf {
     /// A declaration of `name` with type `id`: `char comm[16]`, `struct task_struct *parent`.
     #[must_use]
     pub fn declaration(&self, id: TypeId, name: &str) -> String {
-        Writer::new(self, Offsets::Hidden).declare(
+        Writer::new(self, Offsets::Hidden, NAME_BUDGET_BYTES).declare(
             id,
             name,
             Place { levels: MAX_DEPTH, bodies: Bodies::None, indent: 0 },
@@ -52,7 +54,7 @@ impl Btf {
     /// # Errors
     /// If there is no such type or it cannot be read.
     pub fn definition(&self, id: TypeId, offsets: Offsets) -> Result<String, Error> {
-        let writer = Writer::new(self, offsets);
+        let writer = Writer::new(self, offsets, DEFINITION_BUDGET_BYTES);
         let place = Place { levels: MAX_DEPTH, bodies: Bodies::Anonymous, indent: 0 };
         Ok(match self.ty(id)? {
             Type::Struct(_) | Type::Union(_) | Type::Enum(_) | Type::Enum64(_) => {
@@ -96,8 +98,8 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(btf: &'a Btf, offsets: Offsets) -> Self {
-        Writer { btf, offsets, left_bytes: Cell::new(TEXT_BUDGET_BYTES) }
+    fn new(btf: &'a Btf, offsets: Offsets, budget_bytes: usize) -> Self {
+        Writer { btf, offsets, left_bytes: Cell::new(budget_bytes) }
     }
 
     /// Takes `text` from the budget; false when it is used up.
@@ -116,7 +118,7 @@ impl<'a> Writer<'a> {
             return CUT.into();
         }
         for _ in 0..MAX_DEPTH {
-            match self.btf.ty(at) {
+            match self.btf.peek(at) {
                 Ok(Type::Ptr { target }) => {
                     let wrapped = matches!(self.pointee_kind(target), Some(Kind::Array | Kind::FuncProto));
                     declarator = if wrapped { format!("(*{declarator})") } else { format!("*{declarator}") };
@@ -194,7 +196,7 @@ impl<'a> Writer<'a> {
 
     /// The innermost type: keyword and name, and the body where `place` wants it.
     fn base(&self, id: TypeId, place: Place) -> String {
-        let Ok(found) = self.btf.ty(id) else { return CUT.into() };
+        let Ok(found) = self.btf.peek(id) else { return CUT.into() };
         let (word, name) = match found {
             Type::Void => ("", "void"),
             Type::Struct(found) => ("struct", found.name),

@@ -15,7 +15,7 @@ pub const POINTER_BYTES: u32 = 8;
 /// Levels of types that one question may pass through.
 pub(crate) const MAX_DEPTH: usize = 32;
 /// Types that one question may visit: far more than the most intricate struct of a kernel has.
-const MAX_VISITS: u32 = 1 << 20;
+const MAX_VISITS: u32 = 1 << 18;
 
 /// Counts the types that a question visits, so that hostile nestings end.
 pub(crate) struct Visits {
@@ -77,6 +77,11 @@ impl Btf {
     /// As those.
     pub fn resolved(&self, id: TypeId) -> Result<Type<'_>, Error> {
         self.ty(self.skip_modifiers(id)?)
+    }
+
+    /// As [`Btf::resolved`], without looking at what the type contains.
+    pub(crate) fn bare_type(&self, id: TypeId) -> Result<Type<'_>, Error> {
+        self.peek(self.skip_modifiers(id)?)
     }
 
     /// The record behind typedefs and qualifiers.
@@ -148,7 +153,7 @@ impl Btf {
         let levels = visits.descend(levels)?;
         visits.count(1)?;
         let id = self.skip_modifiers(id)?;
-        match self.ty(id)? {
+        match self.peek(id)? {
             Type::Int(crate::Int { size_bytes, .. }) | Type::Float { size_bytes, .. } => {
                 Ok(natural_align(size_bytes))
             }

@@ -308,7 +308,7 @@ trait Entry<'a> {
 
 /// Names were checked when the type was decoded; bytes that changed since read as anonymous.
 fn entry_name<'a>(record: &Record<'a>, offset: u32) -> &'a str {
-    record.part.string(offset).unwrap_or("")
+    record.part.name(offset).unwrap_or("")
 }
 
 impl<'a> Entry<'a> for Member<'a> {
@@ -387,16 +387,20 @@ impl Btf {
     /// # Errors
     /// If there is no such type, its kind is unknown, or it refers to names or types that are not there.
     pub fn ty(&self, id: TypeId) -> Result<Type<'_>, Error> {
+        let record = self.part.record(id)?;
+        check(&record, record.kind()?)?;
+        decode(record)
+    }
+
+    /// Decodes type `id` without looking at what it contains: the same work whatever its size. Entries with a bad name read as
+    /// anonymous, a bad reference is noticed by who follows it.
+    pub(crate) fn peek(&self, id: TypeId) -> Result<Type<'_>, Error> {
         decode(self.part.record(id)?)
     }
 }
 
 fn decode(record: Record<'_>) -> Result<Type<'_>, Error> {
     let kind = record.kind()?;
-    if kind == Kind::Void {
-        return Ok(Type::Void);
-    }
-    check(&record, kind)?;
     let name = record.name()?;
     let target = record.target();
     let size_bytes = record.value;
@@ -469,6 +473,9 @@ fn check(record: &Record<'_>, kind: Kind) -> Result<(), Error> {
             Err(Error::BadReference { id: record.id, target: TypeId(raw) })
         }
     };
+    if kind == Kind::Void {
+        return Ok(());
+    }
     name(record.name_offset)?;
     let entries = 0..usize::try_from(record.vlen()).unwrap_or(usize::MAX);
     match kind {

@@ -3,14 +3,9 @@
 //! Expected values come from what the kernel guarantees (a tracepoint's arguments, a struct's members), not from offsets,
 //! which differ from kernel to kernel. A kernel without BTF fails these tests: nothing here works without it.
 
-use nonna_btf::{Btf, Error, Kind, Offsets, Type, TypeId};
+use nonna_btf::{Error, Kind, Offsets, Type, TypeId};
 
-fn kernel() -> Btf {
-    let path = "/sys/kernel/btf/vmlinux";
-    let bytes =
-        std::fs::read(path).unwrap_or_else(|error| panic!("the kernel's BTF is needed: {path}: {error}"));
-    Btf::parse(bytes).expect("the kernel's BTF is good")
-}
+use crate::kernel_btf as kernel;
 
 #[test]
 fn every_type_of_the_kernel_decodes_renders_and_has_its_size() {

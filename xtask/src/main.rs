@@ -7,6 +7,7 @@
 mod kernels;
 mod packages;
 mod tally;
+mod test;
 mod tidy;
 mod workspace;
 
@@ -28,6 +29,8 @@ struct Cli {
 enum Verb {
     /// Hold the sources against the house rules.
     Tidy,
+    /// Check and test everything; the last line counts.
+    Test(test::Options),
     /// Run the kernel tests on Debian's kernels under QEMU.
     Kernels(kernels::Options),
 }
@@ -46,6 +49,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::load()?;
     match &cli.verb {
         Verb::Tidy => tidy::command(&workspace),
+        Verb::Test(options) => test::command(&workspace, options),
         Verb::Kernels(options) => kernels::command(&workspace, options),
     }
 }

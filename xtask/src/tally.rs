@@ -20,6 +20,11 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Counts one success.
+    pub fn pass(&mut self) {
+        self.passed += 1;
+    }
+
     /// Counts one failure.
     pub fn fail(&mut self, what: &str) {
         self.failures.push(what.to_owned());

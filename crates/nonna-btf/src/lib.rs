@@ -15,6 +15,7 @@
 //! Bytes are never trusted: wrong, truncated or cyclic BTF yields an [`Error`], never a panic and never a loop without
 //! end. This room opens no files and makes no system calls.
 
+mod decode;
 mod error;
 mod ext;
 mod field;

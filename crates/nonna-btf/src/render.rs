@@ -118,6 +118,9 @@ impl<'a> Writer<'a> {
             return CUT.into();
         }
         for _ in 0..MAX_DEPTH {
+            if !self.spend("") {
+                return CUT.into();
+            }
             match self.btf.peek(at) {
                 Ok(Type::Ptr { target }) => {
                     let wrapped = matches!(self.pointee_kind(target), Some(Kind::Array | Kind::FuncProto));

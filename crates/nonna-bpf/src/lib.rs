@@ -11,6 +11,7 @@ mod hook;
 mod insn;
 mod kinds;
 mod object;
+mod section;
 mod target;
 mod text;
 
@@ -26,6 +27,7 @@ pub use kinds::{AttachType, MapFlags, MapType, ProgramType};
 pub use object::{
     FuncInfo, LineInfo, Map, MapIdx, Object, Program, ProgramIdx, Relocation, RelocationTarget,
 };
+pub use section::{SectionKind, has_xdp_fragments};
 pub use target::{
     IsaLevel, SymbolError, SymbolSource, Target, TracepointField, TracepointFormat, TracepointSource,
     UserSymbol,

@@ -12,6 +12,7 @@ mod insn;
 mod kinds;
 mod object;
 mod section;
+mod setting;
 mod target;
 mod text;
 
@@ -25,9 +26,10 @@ pub use hook::{CpuScope, Hook, PerfSource, ProbePoint, Sampling, SyscallPhase, U
 pub use insn::{AluOp, AtomicOp, Callee, Endian, Imm64, Insn, JumpOp, MemSize, Operand, Reg, Width};
 pub use kinds::{AttachType, MapFlags, MapType, ProgramType};
 pub use object::{
-    FuncInfo, LineInfo, Map, MapIdx, Object, Program, ProgramIdx, Relocation, RelocationTarget,
+    FuncInfo, LineInfo, Map, MapExtra, MapIdx, Object, Program, ProgramIdx, Relocation, RelocationTarget,
 };
 pub use section::{SectionKind, has_xdp_fragments};
+pub use setting::{KernelSetting, SettingError, SettingKind};
 pub use target::{
     IsaLevel, SymbolError, SymbolSource, Target, TracepointField, TracepointFormat, TracepointSource,
     UserSymbol,

@@ -6,6 +6,7 @@
 use crate::hook::Hook;
 use crate::insn::Insn;
 use crate::kinds::{AttachType, MapFlags, MapType, ProgramType};
+use crate::setting::KernelSetting;
 use nonna_diag::Span;
 
 /// Index into [`Object::maps`].
@@ -54,6 +55,22 @@ pub struct Map {
     pub btf_key_type_id: u32,
     /// Type of a value in the object's BTF; 0 is none.
     pub btf_value_type_id: u32,
+    /// What few maps need.
+    pub extra: MapExtra,
+}
+
+/// What few maps need; the default is none of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MapExtra {
+    /// Shared with other objects through a pin that bears the map's name (`LIBBPF_PIN_BY_NAME`).
+    pub pinned_by_name: bool,
+    /// Memory node to allocate on, with [`MapFlags::NUMA_NODE`].
+    pub numa_node: u32,
+    /// `map_extra` of the create call: what it means depends on the map's type.
+    pub map_extra: u64,
+    /// Values of the kernel's configuration that belong into [`Map::initial_value`] before the map is made; see
+    /// [`Map::fill_settings`].
+    pub settings: Vec<KernelSetting>,
 }
 
 /// A program with all its functions: the entry function first, then the functions that it calls.
@@ -113,7 +130,8 @@ pub enum RelocationTarget {
         /// Absence makes it a call that is never reached rather than an error.
         weak: bool,
     },
-    /// A kernel variable by BTF, or an address by symbol where it has no type.
+    /// A kernel variable (or function, of which only the address is wanted) by BTF, or an address by symbol where it
+    /// has no type.
     KernelSymbol {
         /// Name.
         name: String,

@@ -1,8 +1,8 @@
 //! What the structural level accepts and what it refuses, by slug.
 
 use nonna_bpf::{
-    AluOp, AtomicOp, Callee, Helper, Hook, Imm64, Insn, JumpOp, Map, MapFlags, MapIdx, MapType, MemSize,
-    Object, Operand, Program, ProgramType, Reg, Relocation, RelocationTarget, Width,
+    AluOp, AtomicOp, Callee, Helper, Hook, Imm64, Insn, JumpOp, Map, MapExtra, MapFlags, MapIdx, MapType,
+    MemSize, Object, Operand, Program, ProgramType, Reg, Relocation, RelocationTarget, Width,
 };
 use nonna_diag::{Sources, Span};
 use nonna_verifier::{Level, verify};
@@ -54,6 +54,7 @@ fn object(insns: Vec<Insn>) -> Object {
         frozen: false,
         btf_key_type_id: 0,
         btf_value_type_id: 0,
+        extra: MapExtra::default(),
     };
     Object { license: "GPL".to_owned(), maps: vec![map], programs: vec![program], btf: Vec::new() }
 }

@@ -110,6 +110,8 @@ fn creation(
         max_entries: map.max_entries,
         map_flags: map.flags.bits(),
         inner_map_fd: template.map_or(0, |t| number(t.as_fd())),
+        numa_node: map.extra.numa_node,
+        map_extra: map.extra.map_extra,
         map_name: kernel_name(&map.name),
         ..MapCreate::default()
     };

@@ -6,8 +6,8 @@
 )]
 
 use nonna_bpf::{
-    AluOp, AttachType, Callee, Hook, Imm64, Insn, JumpOp, Map, MapFlags, MapIdx, MapType, MemSize, Object,
-    Operand, Program, ProgramType, Reg, Relocation, RelocationTarget, SlotMap, Width,
+    AluOp, AttachType, Callee, Hook, Imm64, Insn, JumpOp, Map, MapExtra, MapFlags, MapIdx, MapType, MemSize,
+    Object, Operand, Program, ProgramType, Reg, Relocation, RelocationTarget, SlotMap, Width,
 };
 
 /// `bpf_map_lookup_elem`.
@@ -142,6 +142,7 @@ pub fn map(name: &str, map_type: MapType, key_size: u32, value_size: u32, max_en
         frozen: false,
         btf_key_type_id: 0,
         btf_value_type_id: 0,
+        extra: MapExtra::default(),
     }
 }
 

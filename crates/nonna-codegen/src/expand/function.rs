@@ -6,10 +6,11 @@
 use nonna_bpf::MemSize;
 use nonna_event::DropReason;
 use nonna_ir::{
-    BinaryOp, Block, CompareOp, FuncId, Function, FunctionBuilder, FunctionKind, Inst, InstId, Region, Slot,
-    Type, Value,
+    Block, CompareOp, FuncId, Function, FunctionBuilder, FunctionKind, Inst, InstId, Region, Slot, Type,
+    Value,
 };
 
+use super::shorthand::Shorthand;
 use super::{Expander, resources};
 use crate::CodegenError;
 
@@ -23,6 +24,8 @@ pub struct Rewriter<'x, 'a> {
     pub uses: Vec<u32>,
     /// Memory in which records are built, shared by the emits of the function.
     pub record_slot: Option<Slot>,
+    /// Memory in which paths are walked.
+    pub path_slot: Option<Slot>,
     key_slot: Option<Slot>,
 }
 
@@ -35,7 +38,7 @@ impl<'x, 'a> Rewriter<'x, 'a> {
         let entry = function.entry();
         let blocks: Vec<Block> = function.blocks.keys().collect();
         let b = FunctionBuilder::resume(function, entry);
-        let mut rewriter = Rewriter { x, b, uses, record_slot: None, key_slot: None };
+        let mut rewriter = Rewriter { x, b, uses, record_slot: None, path_slot: None, key_slot: None };
         let mut outcome = Ok(());
         for block in blocks {
             outcome = outcome.and_then(|()| rewriter.rewrite_block(block));
@@ -68,17 +71,25 @@ impl<'x, 'a> Rewriter<'x, 'a> {
                 let (event, fields, filter) = (*event, fields.clone(), filter.clone());
                 self.emit(event, &fields, filter.as_ref())
             }
+            Inst::ReadPath { source, pointer, to, to_offset, max_bytes } => {
+                let (source, pointer, to, to_offset, max_bytes) =
+                    (*source, *pointer, *to, *to_offset, *max_bytes);
+                let to = self.b.add(to, i64::from(to_offset));
+                let result = self.read_path(source, pointer, to, max_bytes)?;
+                self.become_copy(id, result);
+                Ok(())
+            }
             Inst::Zero { pointer, offset, bytes } => {
                 let (pointer, offset, bytes) = (*pointer, *offset, *bytes);
-                let pointer = self.add(pointer, i64::from(offset.min(0)));
+                let pointer = self.b.add(pointer, i64::from(offset.min(0)));
                 self.zero(pointer, offset.max(0).cast_unsigned(), bytes);
                 Ok(())
             }
             Inst::Copy { to, to_offset, from, from_offset, bytes } => {
                 let (to, to_offset, from, from_offset, bytes) =
                     (*to, *to_offset, *from, *from_offset, *bytes);
-                let to = self.add(to, i64::from(to_offset.min(0)));
-                let from = self.add(from, i64::from(from_offset.min(0)));
+                let to = self.b.add(to, i64::from(to_offset.min(0)));
+                let from = self.b.add(from, i64::from(from_offset.min(0)));
                 let (to_offset, from_offset) = (to_offset.max(0), from_offset.max(0));
                 self.copy(to, to_offset.cast_unsigned(), from, from_offset.cast_unsigned(), bytes);
                 Ok(())
@@ -90,62 +101,10 @@ impl<'x, 'a> Rewriter<'x, 'a> {
         }
     }
 
-    /// `value op constant`
-    pub fn op(&mut self, op: BinaryOp, value: Value, constant: i64) -> Value {
-        let constant = self.b.iconst(constant);
-        self.b.binary(op, value, constant)
-    }
-
-    /// `value + constant`, which costs nothing for 0.
-    pub fn add(&mut self, value: Value, constant: i64) -> Value {
-        if constant == 0 { value } else { self.op(BinaryOp::Add, value, constant) }
-    }
-
-    /// `value relation constant`
-    pub fn compare(&mut self, op: CompareOp, value: Value, constant: i64) -> Value {
-        let constant = self.b.iconst(constant);
-        self.b.compare(op, value, constant)
-    }
-
-    /// Stores a constant.
-    pub fn store_const(&mut self, pointer: Value, offset: u32, size: MemSize, constant: i64) {
-        let value = self.b.iconst(constant);
-        self.store(pointer, offset, size, value);
-    }
-
-    /// Stores a value.
-    pub fn store(&mut self, pointer: Value, offset: u32, size: MemSize, value: Value) {
-        self.b.store(pointer, to_offset(offset), size, value);
-    }
-
-    /// Loads an unsigned integer from owned memory.
-    pub fn load(&mut self, pointer: Value, offset: u32, size: MemSize) -> Value {
-        self.b.load(pointer, to_offset(offset), size, false)
-    }
-
-    /// Ends the block with a branch and goes on in `then`.
-    pub fn branch_into(&mut self, condition: Value, then: Block, otherwise: Block) {
-        self.b.branch(condition, then, otherwise);
-        self.b.switch_to(then);
-    }
-
-    /// Ends the block with a jump and goes on in the target.
-    pub fn jump_into(&mut self, block: Block) {
-        self.b.jump(block, &[]);
-        self.b.switch_to(block);
-    }
-
-    /// One of two integers by a condition, and goes on in a new block.
-    pub fn select(&mut self, condition: Value, then: Value, otherwise: Value) -> Value {
-        let (first, second, joined) = (self.b.new_block(), self.b.new_block(), self.b.new_block());
-        let chosen = self.b.block_param(joined, Type::Int);
-        self.b.branch(condition, first, second);
-        self.b.switch_to(first);
-        self.b.jump(joined, &[then]);
-        self.b.switch_to(second);
-        self.b.jump(joined, &[otherwise]);
-        self.b.switch_to(joined);
-        chosen
+    /// Makes a replaced instruction a copy of what was computed for it.
+    fn become_copy(&mut self, id: InstId, value: Value) {
+        self.b.function_mut().insts[id].inst = Inst::Cast(value);
+        self.b.append(id);
     }
 
     /// Counts a lost record.
@@ -157,21 +116,16 @@ impl<'x, 'a> Rewriter<'x, 'a> {
             None => *self.key_slot.insert(self.b.slot(4, 4)),
         };
         let key = self.b.slot_address(slot);
-        self.store_const(key, 0, MemSize::W, i64::from(reason.counter(n_events)));
+        self.b.put_const(key, 0, MemSize::W, i64::from(reason.counter(n_events)));
         let counter = self.b.map_lookup(map, key);
         let (found, done) = (self.b.new_block(), self.b.new_block());
-        let is_there = self.compare(CompareOp::Ne, counter, 0);
-        self.branch_into(is_there, found, done);
+        let is_there = self.b.test(CompareOp::Ne, counter, 0);
+        self.b.branch_into(is_there, found, done);
         let counter = self.b.cast(counter, Type::Pointer(Region::MapValue { nullable: false }));
         let one = self.b.iconst(1);
         self.b.atomic_add(counter, 0, MemSize::DW, one);
-        self.jump_into(done);
+        self.b.jump_into(done);
     }
-}
-
-/// An offset as loads and stores take it.
-fn to_offset(offset: u32) -> i32 {
-    i32::try_from(offset).expect("records are far below 2 GiB")
 }
 
 fn count_uses(function: &Function) -> Vec<u32> {

@@ -17,6 +17,9 @@ pub const RINGBUF_RESERVE: u32 = 131;
 /// `bpf_ringbuf_submit(memory, flags)`
 pub const RINGBUF_SUBMIT: u32 = 132;
 
+/// `bpf_loop(times, function, context, flags)`: how often it called the function.
+pub const LOOP: u32 = 181;
+
 /// Whether a helper only answers: no memory written, no state changed, so that its call may move down past others.
 pub const fn is_pure(helper: u32) -> bool {
     matches!(

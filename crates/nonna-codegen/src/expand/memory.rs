@@ -5,6 +5,7 @@ use nonna_ir::{BinaryOp, Inst, Region, Type, Value, ValueDef};
 
 use super::function::Rewriter;
 use super::helper;
+use super::shorthand::Shorthand;
 
 /// Up to this many bytes are written word by word; a call costs about as much as 16 words.
 const UNROLLED_MAX_BYTES: u32 = 128;
@@ -15,7 +16,7 @@ impl Rewriter<'_, '_> {
         if bytes > UNROLLED_MAX_BYTES {
             // The kernel zeroes the destination of a checked copy that fails, and address 0 is refused before
             // anything is touched (`bpf_probe_read_kernel_common`, kernel/trace/bpf_trace.c).
-            let to = self.add(pointer, i64::from(offset));
+            let to = self.b.add(pointer, i64::from(offset));
             let length = self.b.iconst(i64::from(bytes));
             let nowhere = self.b.iconst(0);
             self.b.call_helper(helper::PROBE_READ_KERNEL, &[to, length, nowhere]);
@@ -24,15 +25,15 @@ impl Rewriter<'_, '_> {
         let side = Side { offset, align: self.alignment_of(pointer) };
         let zero = self.b.iconst(0);
         for (at, size) in chunks(bytes, &[side]) {
-            self.store(pointer, offset + at, size, zero);
+            self.b.put(pointer, offset + at, size, zero);
         }
     }
 
     /// Copies between owned memory that does not overlap.
     pub fn copy(&mut self, to: Value, to_offset: u32, from: Value, from_offset: u32, bytes: u32) {
         if bytes > UNROLLED_MAX_BYTES {
-            let to = self.add(to, i64::from(to_offset));
-            let from = self.add(from, i64::from(from_offset));
+            let to = self.b.add(to, i64::from(to_offset));
+            let from = self.b.add(from, i64::from(from_offset));
             let length = self.b.iconst(i64::from(bytes));
             self.b.call_helper(helper::PROBE_READ_KERNEL, &[to, length, from]);
             return;
@@ -40,8 +41,8 @@ impl Rewriter<'_, '_> {
         let to_side = Side { offset: to_offset, align: self.alignment_of(to) };
         let from_side = Side { offset: from_offset, align: self.alignment_of(from) };
         for (at, size) in chunks(bytes, &[to_side, from_side]) {
-            let value = self.load(from, from_offset + at, size);
-            self.store(to, to_offset + at, size, value);
+            let value = self.b.get(from, from_offset + at, size);
+            self.b.put(to, to_offset + at, size, value);
         }
     }
 

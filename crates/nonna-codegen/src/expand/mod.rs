@@ -10,7 +10,10 @@ mod emit;
 mod function;
 mod helper;
 mod memory;
+mod path;
 mod resources;
+mod shorthand;
+mod types;
 
 use nonna_bpf::Target;
 use nonna_ir::{FuncId, Module};
@@ -24,8 +27,8 @@ use resources::Resources;
 /// # Errors
 ///
 /// [`CodegenError`] where the target lacks what an instruction needs.
-pub fn expand(module: &mut Module, _target: &Target, options: &Options<'_>) -> Result<(), CodegenError> {
-    let mut expander = Expander { module, options, resources: Resources::default() };
+pub fn expand(module: &mut Module, target: &Target, options: &Options<'_>) -> Result<(), CodegenError> {
+    let mut expander = Expander { module, target, options, resources: Resources::default() };
     let ids: Vec<FuncId> = expander.module.functions.keys().collect();
     for id in ids {
         Rewriter::rewrite(&mut expander, id)?;
@@ -36,6 +39,7 @@ pub fn expand(module: &mut Module, _target: &Target, options: &Options<'_>) -> R
 /// What is known while a module is expanded.
 struct Expander<'a> {
     module: &'a mut Module,
+    target: &'a Target,
     options: &'a Options<'a>,
     resources: Resources,
 }

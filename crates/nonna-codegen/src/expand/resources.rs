@@ -2,7 +2,7 @@
 
 use nonna_bpf::{MapFlags, MapType};
 use nonna_event::{DROPS_MAP_NAME, DropReason, Ring};
-use nonna_ir::{DataDecl, DataId, MapDecl, MapId, Module};
+use nonna_ir::{DataDecl, DataId, FuncId, MapDecl, MapId, Module};
 
 use super::Expander;
 
@@ -15,6 +15,8 @@ pub struct Resources {
     critical_ring: Option<MapId>,
     volume_ring: Option<MapId>,
     generation: Option<DataId>,
+    /// The subprogram that walks paths.
+    pub path_walk: Option<FuncId>,
 }
 
 impl Expander<'_> {

@@ -3,7 +3,7 @@
 use nonna_bpf::{Hook, MapType};
 use nonna_codegen::{Options, expand};
 use nonna_event::{DropReason, FieldType, RECORD_MAX_BYTES};
-use nonna_ir::{FieldSource, Inst, Module, Space, Type};
+use nonna_ir::{FieldSource, Inst, Module, PathSource, Space, Type};
 
 use crate::kit;
 
@@ -16,7 +16,9 @@ fn hook() -> Hook {
 
 fn expanded(mut module: Module) -> Module {
     expand(&mut module, &kit::target(), &Options::default()).expect("the target has all it needs");
-    let is_big = |inst: &Inst| matches!(inst, Inst::Emit { .. } | Inst::Zero { .. } | Inst::Copy { .. });
+    let is_big = |inst: &Inst| {
+        matches!(inst, Inst::Emit { .. } | Inst::ReadPath { .. } | Inst::Zero { .. } | Inst::Copy { .. })
+    };
     assert_eq!(kit::count(&module, is_big), 0);
     module
 }
@@ -70,4 +72,26 @@ fn a_large_record_is_packed_in_scratch_memory_that_a_processor_can_hold() {
     assert_eq!((calls(&module, RESERVE), calls(&module, OUTPUT)), (0, 1));
     let slots: Vec<_> = module.functions.values().next().unwrap().slots.values().map(|s| s.bytes).collect();
     assert_eq!(slots.iter().filter(|&&bytes| bytes > 16384 && bytes <= 32768).count(), 1, "{slots:?}");
+}
+
+#[test]
+fn paths_of_a_module_share_one_walk() {
+    let schema = kit::schema(&[("exe", FieldType::Path), ("cwd", FieldType::Path)]);
+    let module = expanded(kit::module(hook(), schema, |b, event| {
+        let file = b.arg(2, Type::KERNEL);
+        let dentry = b.arg(1, Type::KERNEL);
+        b.emit(
+            event,
+            vec![
+                FieldSource::Path { source: PathSource::File, pointer: file },
+                FieldSource::Path { source: PathSource::Dentry, pointer: dentry },
+            ],
+        );
+        let slot = b.slot(256, 1);
+        let to = b.slot_address(slot);
+        b.read_path(PathSource::File, file, to, 256);
+    }));
+    let names: Vec<_> = module.functions.values().map(|f| f.name.as_str()).collect();
+    assert_eq!(names, ["program", "path_step", "path_pseudo", "path_walk"]);
+    assert_eq!(kit::count(&module, |inst| matches!(inst, Inst::Call { .. })), 4);
 }

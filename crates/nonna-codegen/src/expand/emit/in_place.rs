@@ -5,6 +5,7 @@ use nonna_ir::{Block, CompareOp, Inst, Region, Type};
 
 use super::super::function::Rewriter;
 use super::super::helper;
+use super::super::shorthand::Shorthand;
 use super::deferred::Deferred;
 use super::record::{Record, Tail};
 use super::{Plan, source};
@@ -31,8 +32,8 @@ pub fn emit(
     let reserve = Inst::CallHelper { helper: helper::RINGBUF_RESERVE, args: vec![ring, bytes, flags] };
     let memory = r.b.inst(reserve, Type::Pointer(Region::MapValue { nullable: true }));
     let (filled, full) = (r.b.new_block(), r.b.new_block());
-    let is_there = r.compare(CompareOp::Ne, memory, 0);
-    r.branch_into(is_there, filled, full);
+    let is_there = r.b.test(CompareOp::Ne, memory, 0);
+    r.b.branch_into(is_there, filled, full);
 
     let base = r.b.cast(memory, Type::Pointer(Region::MapValue { nullable: false }));
     let mut record = Record { base, tail: Tail::Placed { next_offset: plan.layout.fixed_bytes } };
@@ -41,7 +42,7 @@ pub fn emit(
         r.write_variable(plan, &mut record, &mut deferred, idx)?;
     }
     let flags = r.b.iconst(0);
-    r.b.effect(Inst::CallHelper { helper: helper::RINGBUF_SUBMIT, args: vec![base, flags] });
+    r.b.call_helper(helper::RINGBUF_SUBMIT, &[base, flags]);
     r.b.jump(done, &[]);
 
     r.b.switch_to(full);

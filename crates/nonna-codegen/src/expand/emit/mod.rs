@@ -17,6 +17,7 @@ use nonna_event::{EventSchema, RecordLayout};
 use nonna_ir::{EventId, FieldSource, Predicate, Value};
 
 use super::function::Rewriter;
+use super::shorthand::Shorthand;
 use crate::CodegenError;
 use deferred::Deferred;
 use record::Record;
@@ -63,11 +64,11 @@ impl Rewriter<'_, '_> {
         record: &Record,
         deferred: &mut Deferred,
     ) -> Result<(), CodegenError> {
-        self.store_const(record.base, 0, MemSize::W, i64::from(plan.schema.id));
+        self.b.put_const(record.base, 0, MemSize::W, i64::from(plan.schema.id));
         let generation = self.x.generation();
         let generation = self.b.data_address(generation);
-        let generation = self.load(generation, 0, MemSize::W);
-        self.store(record.base, 4, MemSize::W, generation);
+        let generation = self.b.get(generation, 0, MemSize::W);
+        self.b.put(record.base, 4, MemSize::W, generation);
 
         let mut waiting = Vec::new();
         for (idx, source) in plan.sources.iter().enumerate() {
@@ -101,7 +102,7 @@ impl Rewriter<'_, '_> {
     ) -> Result<(), CodegenError> {
         let bytes = plan.schema.fields[idx].field_type.fixed_bytes();
         let size = MemSize::from_bytes(bytes).ok_or_else(|| plan.unfit(idx))?;
-        self.store(record.base, plan.layout.offsets[idx], size, value);
+        self.b.put(record.base, plan.layout.offsets[idx], size, value);
         Ok(())
     }
 

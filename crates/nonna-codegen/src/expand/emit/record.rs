@@ -5,6 +5,7 @@ use nonna_event::{RACY_BIT, RECORD_MAX_BYTES};
 use nonna_ir::{BinaryOp, CompareOp, Value};
 
 use super::super::function::Rewriter;
+use super::super::shorthand::Shorthand;
 
 /// Memory that becomes a record.
 pub struct Record {
@@ -57,17 +58,17 @@ impl Record {
             Tail::Placed { next_offset } => {
                 let offset = *next_offset;
                 *next_offset += room_bytes.next_multiple_of(8);
-                Place { address: r.add(self.base, i64::from(offset)), offset: Offset::Known(offset) }
+                Place { address: r.b.add(self.base, i64::from(offset)), offset: Offset::Known(offset) }
             }
             Tail::Packed { cursor_offset, mask, known_end, .. } => match known_end.take() {
                 Some(offset) => {
                     // A field that turns out to be absent leaves the end where it is.
-                    r.store_const(self.base, *cursor_offset, MemSize::W, i64::from(offset));
-                    Place { address: r.add(self.base, i64::from(offset)), offset: Offset::Known(offset) }
+                    r.b.put_const(self.base, *cursor_offset, MemSize::W, i64::from(offset));
+                    Place { address: r.b.add(self.base, i64::from(offset)), offset: Offset::Known(offset) }
                 }
                 None => {
-                    let end = r.load(self.base, *cursor_offset, MemSize::W);
-                    let offset = r.op(BinaryOp::And, end, i64::from(*mask));
+                    let end = r.b.get(self.base, *cursor_offset, MemSize::W);
+                    let offset = r.b.op(BinaryOp::And, end, i64::from(*mask));
                     let address = r.b.binary(BinaryOp::Add, self.base, offset);
                     Place { address, offset: Offset::Computed(offset) }
                 }
@@ -89,29 +90,29 @@ impl Record {
         let length = self.cut(r, place, length);
         match place.offset {
             Offset::Known(offset) => {
-                r.store_const(self.base, descriptor_offset, MemSize::H, i64::from(offset));
+                r.b.put_const(self.base, descriptor_offset, MemSize::H, i64::from(offset));
             }
-            Offset::Computed(offset) => r.store(self.base, descriptor_offset, MemSize::H, offset),
+            Offset::Computed(offset) => r.b.put(self.base, descriptor_offset, MemSize::H, offset),
         }
-        r.store(self.base, descriptor_offset + 2, MemSize::H, length);
+        r.b.put(self.base, descriptor_offset + 2, MemSize::H, length);
         // As a sign-extended 32-bit constant; only the low half is stored.
         let racy_bit = i64::from(RACY_BIT.cast_signed());
-        let full_length = if racy { r.op(BinaryOp::Or, full_length, racy_bit) } else { full_length };
-        r.store(self.base, descriptor_offset + 4, MemSize::W, full_length);
+        let full_length = if racy { r.b.op(BinaryOp::Or, full_length, racy_bit) } else { full_length };
+        r.b.put(self.base, descriptor_offset + 4, MemSize::W, full_length);
         if let Tail::Packed { cursor_offset, .. } = self.tail {
-            let rounded = r.add(length, 7);
-            let rounded = r.op(BinaryOp::And, rounded, -8);
+            let rounded = r.b.add(length, 7);
+            let rounded = r.b.op(BinaryOp::And, rounded, -8);
             let end = match place.offset {
-                Offset::Known(offset) => r.add(rounded, i64::from(offset)),
+                Offset::Known(offset) => r.b.add(rounded, i64::from(offset)),
                 Offset::Computed(offset) => r.b.binary(BinaryOp::Add, offset, rounded),
             };
-            r.store(self.base, cursor_offset, MemSize::W, end);
+            r.b.put(self.base, cursor_offset, MemSize::W, end);
         }
     }
 
     /// Marks a field as absent.
     pub fn leave_out(&self, r: &mut Rewriter<'_, '_>, descriptor_offset: u32) {
-        r.store_const(self.base, descriptor_offset, MemSize::DW, 0);
+        r.b.put_const(self.base, descriptor_offset, MemSize::DW, 0);
     }
 
     /// The length, cut to what is left in the record.
@@ -119,10 +120,10 @@ impl Record {
         let Tail::Packed { bounded: true, .. } = self.tail else { return length };
         let limit = r.b.iconst(i64::from(LONGEST_RECORD_BYTES));
         let left = match place.offset {
-            Offset::Known(offset) => r.add(limit, -i64::from(offset)),
+            Offset::Known(offset) => r.b.add(limit, -i64::from(offset)),
             Offset::Computed(offset) => r.b.binary(BinaryOp::Sub, limit, offset),
         };
         let fits = r.b.compare(CompareOp::Ule, length, left);
-        r.select(fits, length, left)
+        r.b.select(fits, length, left)
     }
 }

@@ -11,6 +11,7 @@ use nonna_ir::{BinaryOp, Block, CompareOp, Slot, Value};
 
 use super::super::function::Rewriter;
 use super::super::helper;
+use super::super::shorthand::Shorthand;
 use super::deferred::Deferred;
 use super::record::{LONGEST_RECORD_BYTES, Record, Tail};
 use super::{Plan, source};
@@ -64,7 +65,7 @@ pub fn emit(
     let flags = r.b.iconst(0);
     let outcome = r.b.call_helper(helper::RINGBUF_OUTPUT, &[ring, base, length, flags]);
     let full = r.b.new_block();
-    let sent = r.compare(CompareOp::Eq, outcome, 0);
+    let sent = r.b.test(CompareOp::Eq, outcome, 0);
     r.b.branch(sent, done, full);
     r.b.switch_to(full);
     r.count_drop(DropReason::RingFull { event_idx: plan.event_idx });
@@ -76,8 +77,8 @@ pub fn emit(
 fn length(r: &mut Rewriter<'_, '_>, plan: &Plan<'_>, record: &Record) -> Value {
     match record.tail {
         Tail::Packed { cursor_offset, mask, known_end: None, .. } => {
-            let end = r.load(record.base, cursor_offset, MemSize::W);
-            r.op(BinaryOp::And, end, i64::from(mask))
+            let end = r.b.get(record.base, cursor_offset, MemSize::W);
+            r.b.op(BinaryOp::And, end, i64::from(mask))
         }
         _ => r.b.iconst(i64::from(plan.layout.fixed_bytes)),
     }

@@ -1,9 +1,10 @@
 //! Sources of variable fields: how their bytes get into the tail.
 
-use nonna_ir::{BinaryOp, Block, CompareOp, FieldSource, Space, Value};
+use nonna_ir::{BinaryOp, Block, CompareOp, FieldSource, PathSource, Space, Value};
 
 use super::super::function::Rewriter;
 use super::super::helper;
+use super::super::shorthand::Shorthand;
 use super::Plan;
 use super::deferred::Deferred;
 use super::record::Record;
@@ -99,6 +100,7 @@ impl Rewriter<'_, '_> {
                 self.write_bytes(record, field, Space::Kernel, pointer, length);
             }
             FieldSource::Stack { space, .. } => self.write_stack(record, field, space),
+            FieldSource::Path { source, pointer } => self.write_path(record, field, source, pointer)?,
             _ => return Err(plan.unfit(idx)),
         }
         Ok(())
@@ -112,16 +114,16 @@ impl Rewriter<'_, '_> {
         };
         let room = self.b.iconst(i64::from(field.max_bytes) + 1);
         let read = self.b.call_helper(helper, &[place.address, room, pointer]);
-        let present = self.compare(CompareOp::Sgt, read, 0);
+        let present = self.b.test(CompareOp::Sgt, read, 0);
         let done = self.present_or_absent(record, field, present);
-        let full = self.add(read, -1);
+        let full = self.b.add(read, -1);
         // -1 where the NUL was read one byte behind the capacity, so that the text is longer than it may be; else 0.
         let max = self.b.iconst(i64::from(field.max_bytes));
         let excess = self.b.binary(BinaryOp::Sub, max, read);
-        let excess = self.op(BinaryOp::AShr, excess, 63);
+        let excess = self.b.op(BinaryOp::AShr, excess, 63);
         let length = self.b.binary(BinaryOp::Add, full, excess);
         record.keep(self, &place, field.descriptor_offset, length, full, space == Space::User);
-        self.jump_into(done);
+        self.b.jump_into(done);
     }
 
     fn write_bytes(
@@ -135,18 +137,18 @@ impl Rewriter<'_, '_> {
         let mask = length_mask(field.max_bytes);
         let max = self.b.iconst(i64::from(field.max_bytes.min(mask)));
         let fits = self.b.compare(CompareOp::Ule, full_length, max);
-        let length = self.select(fits, full_length, max);
-        let length = self.op(BinaryOp::And, length, i64::from(mask));
+        let length = self.b.select(fits, full_length, max);
+        let length = self.b.op(BinaryOp::And, length, i64::from(mask));
         let place = record.place(self, field.room_bytes);
         let helper = match space {
             Space::Kernel => helper::PROBE_READ_KERNEL,
             Space::User => helper::PROBE_READ_USER,
         };
         let outcome = self.b.call_helper(helper, &[place.address, length, pointer]);
-        let present = self.compare(CompareOp::Eq, outcome, 0);
+        let present = self.b.test(CompareOp::Eq, outcome, 0);
         let done = self.present_or_absent(record, field, present);
         record.keep(self, &place, field.descriptor_offset, length, full_length, space == Space::User);
-        self.jump_into(done);
+        self.b.jump_into(done);
     }
 
     fn write_stack(&mut self, record: &mut Record, field: Field, space: Space) {
@@ -155,10 +157,27 @@ impl Rewriter<'_, '_> {
         let room = self.b.iconst(i64::from(field.max_bytes));
         let flags = self.b.iconst(if space == Space::User { USER_STACK_FLAG } else { 0 });
         let read = self.b.call_helper(helper::GET_STACK, &[context, place.address, room, flags]);
-        let present = self.compare(CompareOp::Sgt, read, 0);
+        let present = self.b.test(CompareOp::Sgt, read, 0);
         let done = self.present_or_absent(record, field, present);
         record.keep(self, &place, field.descriptor_offset, read, read, false);
-        self.jump_into(done);
+        self.b.jump_into(done);
+    }
+
+    fn write_path(
+        &mut self,
+        record: &mut Record,
+        field: Field,
+        source: PathSource,
+        pointer: Value,
+    ) -> Result<(), CodegenError> {
+        let walked = self.walk_path(source, pointer)?;
+        let place = record.place(self, field.room_bytes);
+        let present = self.b.test(CompareOp::Ne, walked.length, 0);
+        let done = self.present_or_absent(record, field, present);
+        self.b.call_helper(helper::PROBE_READ_KERNEL, &[place.address, walked.kept, walked.text]);
+        record.keep(self, &place, field.descriptor_offset, walked.kept, walked.length, false);
+        self.b.jump_into(done);
+        Ok(())
     }
 
     /// Branches on whether a field could be read and goes on where it was; the result is where both meet.

@@ -7,5 +7,7 @@ pub mod accounts;
 pub mod clock;
 pub mod container;
 pub mod inventory;
+pub mod observation;
+pub mod output;
 pub mod process;
 pub mod procfs;

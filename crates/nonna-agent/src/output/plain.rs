@@ -1,0 +1,35 @@
+//! Plain words: the local time, then one sentence.
+
+use jiff::tz::TimeZone;
+
+use crate::observation::Observation;
+use crate::output::sentence::sentence;
+
+/// How sentences are shown.
+#[derive(Debug, Clone)]
+pub struct Plain {
+    /// With terminal colours.
+    pub color: bool,
+    /// Time zone of the times shown.
+    pub time_zone: TimeZone,
+}
+
+/// Dim grey.
+const DIM: &str = "\x1b[2m";
+/// Yellow.
+const YELLOW: &str = "\x1b[33m";
+/// Back to normal.
+const RESET: &str = "\x1b[0m";
+
+impl Plain {
+    /// One line without its line end. Text from the machine is escaped, so it cannot steer the terminal.
+    pub fn line(&self, observation: &Observation) -> String {
+        let time = observation.time.to_zoned(self.time_zone.clone()).strftime("%H:%M:%S").to_string();
+        let text = sentence(observation);
+        if !self.color {
+            return format!("{time}  {text}");
+        }
+        let tone = if observation.failed() { YELLOW } else { "" };
+        format!("{DIM}{time}{RESET}  {tone}{text}{RESET}")
+    }
+}

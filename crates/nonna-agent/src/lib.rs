@@ -4,10 +4,17 @@
 //! joined with what is known of their process and handed to outputs. This room knows no source language and no terminal screen.
 
 pub mod accounts;
+mod agent;
 pub mod clock;
 pub mod container;
+pub mod drops;
+mod error;
 pub mod inventory;
 pub mod observation;
 pub mod output;
+mod pipeline;
 pub mod process;
 pub mod procfs;
+
+pub use agent::{Agent, Summary, Until};
+pub use error::AgentError;

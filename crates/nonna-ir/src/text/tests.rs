@@ -1,11 +1,9 @@
 //! The text form reads back what it prints, and says where it cannot be read.
 
-mod arbitrary;
-
 use proptest::prelude::*;
 
+use crate::arbitrary::Choices;
 use crate::{Error, Function, Module, Predicate, SyntaxProblem};
-use arbitrary::Choices;
 
 proptest! {
     #[test]

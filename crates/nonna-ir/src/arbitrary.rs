@@ -10,12 +10,12 @@ use nonna_event::{EventSchema, Field, FieldType, NameSet, Ring};
 use crate::*;
 
 /// Decisions, taken from a list until it is used up and 0 from then on.
-pub(super) struct Choices {
+pub(crate) struct Choices {
     rest: std::vec::IntoIter<u64>,
 }
 
 impl Choices {
-    pub(super) fn new(choices: Vec<u64>) -> Self {
+    pub(crate) fn new(choices: Vec<u64>) -> Self {
         Self { rest: choices.into_iter() }
     }
 
@@ -92,7 +92,7 @@ impl Choices {
         Type::Pointer(region)
     }
 
-    pub(super) fn module(&mut self) -> Module {
+    pub(crate) fn module(&mut self) -> Module {
         let mut module = Module::default();
         for _ in 0..self.below(3) {
             module.maps.push(MapDecl {

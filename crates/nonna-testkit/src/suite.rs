@@ -90,13 +90,7 @@ pub struct Suite {
 impl Suite {
     /// A suite without tests. `manifest_dir` is the `CARGO_MANIFEST_DIR` of its crate, which lies in `crates/` or at the root.
     pub fn new(name: &'static str, manifest_dir: &str) -> Self {
-        let crate_folder = Path::new(manifest_dir);
-        let root = match crate_folder.parent() {
-            Some(parent) if parent.ends_with("crates") => parent.parent().unwrap_or(parent),
-            Some(parent) => parent,
-            None => crate_folder,
-        };
-        let pins = root.join("tests/kernel/expected-skips");
+        let pins = pins_of(manifest_dir);
         Self { name, pins, tests: Vec::new(), probe: None, objects: None, paths: BTreeSet::new() }
     }
 
@@ -148,10 +142,7 @@ impl Suite {
                     None => ExitCode::from(2),
                 }
             }
-            Some(GUEST_NEEDS) => {
-                say(&serde_json::to_string(&self.guest_needs()).expect("names and paths always serialize"));
-                ExitCode::SUCCESS
-            }
+            Some(GUEST_NEEDS) => answer(&self.guest_needs()),
             _ => self.run(Arguments::from_args()),
         }
     }
@@ -193,11 +184,7 @@ impl Suite {
         }
         drop(conclusion);
         let mut verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let promises = broken_promises(&self.pins, &verdict, &all, &ran);
-        for promise in &promises {
-            say(&format!("FAILED: {promise}"));
-        }
-        verdict.failures.extend(promises);
+        keep_promises(&self.pins, &mut verdict, &all, &ran);
         conclude(&verdict)
     }
 }
@@ -229,6 +216,32 @@ fn trial(
             Err(report.into())
         }
     }
+}
+
+/// Answers the question of [`GUEST_NEEDS`].
+pub fn answer(needs: &GuestNeeds) -> ExitCode {
+    say(&serde_json::to_string(needs).expect("names and paths always serialize"));
+    ExitCode::SUCCESS
+}
+
+/// Where the expected skips of a crate in `crates/`, or at the root, are pinned.
+pub fn pins_of(manifest_dir: &str) -> PathBuf {
+    let crate_folder = Path::new(manifest_dir);
+    let root = match crate_folder.parent() {
+        Some(parent) if parent.ends_with("crates") => parent.parent().unwrap_or(parent),
+        Some(parent) => parent,
+        None => crate_folder,
+    };
+    root.join("tests/kernel/expected-skips")
+}
+
+/// Adds the suite's broken promises about its skips to its failures. `all` are its tests, `ran` those that were selected.
+pub fn keep_promises(pins: &Path, verdict: &mut Verdict, all: &[String], ran: &[String]) {
+    let promises = broken_promises(pins, verdict, all, ran);
+    for promise in &promises {
+        say(&format!("FAILED: {promise}"));
+    }
+    verdict.failures.extend(promises);
 }
 
 /// What the suite promises about its skips, and does not keep.
@@ -268,7 +281,8 @@ fn broken_promises(folder: &Path, verdict: &Verdict, all: &[String], ran: &[Stri
     broken
 }
 
-fn conclude(verdict: &Verdict) -> ExitCode {
+/// Prints the verdict, for machines and in the last line for people, and keeps it where the guest asks for it.
+pub fn conclude(verdict: &Verdict) -> ExitCode {
     for (n, need, found) in verdict.reasons() {
         say(&format!("skipped {n:3}  needs {need}, found: {found}"));
     }

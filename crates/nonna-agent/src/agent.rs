@@ -71,7 +71,7 @@ impl Agent {
         schemas: Vec<EventSchema>,
         node: Node,
     ) -> Result<Self, AgentError> {
-        let loaded = kernel.load(verified.object())?;
+        let loaded = kernel.load(verified)?;
         let rings = [Ring::Critical, Ring::Volume];
         let rings =
             rings.iter().filter_map(|ring| loaded.maps().iter().find(|m| m.name() == ring.map_name()));

@@ -87,6 +87,16 @@ pub enum SymbolError {
         /// Near names, best first.
         near: Vec<String>,
     },
+    /// The symbol chooses its function when a program starts (`STT_GNU_IFUNC`), so no place in the file is it.
+    #[error("`{name}` of {path} is one of several functions, chosen when a program starts")]
+    Indirect {
+        /// Path as asked.
+        path: String,
+        /// Symbol as asked.
+        name: String,
+        /// Functions that it may be, where the file names them.
+        implementations: Vec<String>,
+    },
 }
 
 /// Symbols by name.

@@ -15,7 +15,6 @@ mod module;
 mod operands;
 mod place;
 mod predicate;
-mod push_down;
 mod result;
 mod text;
 mod types;
@@ -32,9 +31,6 @@ pub use module::{
     BlockData, DataDecl, Function, FunctionKind, InstData, MapDecl, Module, SlotData, ValueData, ValueDef,
 };
 pub use place::{Place, Places};
-pub use predicate::{
-    FieldValue, MAX_DEPTH as PREDICATE_MAX_DEPTH, Predicate, PredicateFault, Relation, TextTest,
-};
-pub use push_down::push_down;
+pub use predicate::{MAX_DEPTH as PREDICATE_MAX_DEPTH, Predicate, PredicateFault, Relation, TextTest};
 pub use types::{Region, Type};
 pub use validate::{Expected, Location, ValidateError, Violation, validate};

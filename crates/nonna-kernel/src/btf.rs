@@ -24,6 +24,11 @@ pub(crate) fn open_vmlinux() -> Result<Btf, Error> {
     parsed.map_err(|e| unreadable(&path, e))
 }
 
+/// Maps the kernel's BTF and lets it go: whether the kernel allows that.
+pub(crate) fn map_vmlinux() -> io::Result<()> {
+    KernelFile::map(&Path::new(FOLDER).join("vmlinux")).map(drop)
+}
+
 /// A module's BTF with the descriptor by which the kernel knows it.
 #[derive(Debug)]
 pub(crate) struct ModuleBtf {

@@ -2,12 +2,14 @@
 //!
 //! Nothing is asked before it is needed, since a start must not pay for what it does not use.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use nonna_bpf::{Feature, Features, IsaLevel, Probe};
 use nonna_btf::Btf;
 
 use crate::btf;
 use crate::error::{Context, Error};
+use crate::probe;
 use crate::symbols::Kallsyms;
 use crate::tracefs::Tracefs;
 
@@ -22,6 +24,8 @@ struct Learned {
     btf: OnceLock<Arc<Btf>>,
     kallsyms: OnceLock<Arc<Kallsyms>>,
     tracefs: OnceLock<Arc<Tracefs>>,
+    isa: OnceLock<IsaLevel>,
+    features: Mutex<Features>,
 }
 
 impl Kernel {
@@ -59,6 +63,24 @@ impl Kernel {
         }
         let opened = Arc::new(Tracefs::open().context(|| "open tracefs".to_owned())?);
         Ok(Arc::clone(self.learned.tracefs.get_or_init(|| opened)))
+    }
+
+    /// The highest instruction set version that the kernel takes, probed when first asked.
+    pub fn isa(&self) -> IsaLevel {
+        *self.learned.isa.get_or_init(probe::isa)
+    }
+
+    /// The outcome for a feature: what is known, else what `probe` finds.
+    pub(crate) fn remembered(&self, feature: Feature, probe: impl FnOnce(&Self) -> Probe) -> Probe {
+        // A panic while the lock is held leaves outcomes that are complete.
+        let lock = || self.learned.features.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(feature) {
+            return known.clone();
+        }
+        // Without the lock: probes may take long, and the same outcome twice does no harm.
+        let outcome = probe(self);
+        lock().set(feature, outcome.clone());
+        outcome
     }
 
     /// The address of a kernel symbol; `None` where there is none or the kernel hides it.

@@ -18,11 +18,14 @@ mod kernel;
 mod load;
 mod map;
 mod pin;
+mod probe;
 mod ring;
 mod run;
+mod runtime;
 mod slugs;
 mod symbols;
 mod sys;
+mod target;
 mod tracefs;
 
 pub use attach::{Attached, Detaching, Direction, Link, UserPlaces, XdpMode, cgroup_root};

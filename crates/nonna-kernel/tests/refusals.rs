@@ -15,7 +15,8 @@ fn a_refusal_names_the_users_place() {
     let mut program = asm.program("bad_load", ProgramType::RawTracepoint, raw_tracepoint("sys_enter"));
     let span = |start, end| Span::new(SourceId(0), start, end);
     program.locations = vec![(0, span(0, 5)), (1, span(10, 20)), (2, span(30, 31))];
-    let LoadError::Refused(refused) = Kernel::new().load(&object(vec![], vec![program])).unwrap_err() else {
+    let LoadError::Refused(refused) = Kernel::new().load(&verified(vec![], vec![program])).unwrap_err()
+    else {
         panic!("not a refusal");
     };
     assert_eq!(refused.insn, Some(1));
@@ -37,7 +38,8 @@ fn a_long_log_is_read_to_its_end() {
     }
     asm.load(MemSize::DW, Reg::R0, Reg::R1, 0).exit(0);
     let program = asm.program("long_log", ProgramType::RawTracepoint, raw_tracepoint("sys_enter"));
-    let LoadError::Refused(refused) = Kernel::new().load(&object(vec![], vec![program])).unwrap_err() else {
+    let LoadError::Refused(refused) = Kernel::new().load(&verified(vec![], vec![program])).unwrap_err()
+    else {
         panic!("not a refusal");
     };
     assert!(refused.log.len() > 64 * 1024, "{}", refused.log.len());
@@ -50,6 +52,6 @@ fn an_unknown_tracepoint_is_missing_rather_than_refused() {
     let mut asm = Asm::default();
     asm.exit(0);
     let program = asm.program("nowhere", ProgramType::RawTracepoint, raw_tracepoint("no_such"));
-    let error = Kernel::new().load(&object(vec![], vec![typed(program, "no_such")])).unwrap_err();
+    let error = Kernel::new().load(&verified(vec![], vec![typed(program, "no_such")])).unwrap_err();
     assert!(matches!(&error, LoadError::Missing { name, .. } if name == "btf_trace_no_such"), "{error:?}");
 }

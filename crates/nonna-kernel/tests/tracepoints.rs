@@ -14,7 +14,8 @@ fn a_raw_tracepoint_counts_what_happened() {
     let mut asm = Asm::default();
     asm.only_this_process().count_in(0).exit(0);
     let program = asm.program("count_calls", ProgramType::RawTracepoint, raw_tracepoint("sys_enter"));
-    let attached = kernel.load(&object(vec![counter()], vec![program])).unwrap().attach_all(&kernel).unwrap();
+    let attached =
+        kernel.load(&verified(vec![counter()], vec![program])).unwrap().attach_all(&kernel).unwrap();
     for _ in 0..1000 {
         getppid();
     }
@@ -32,7 +33,7 @@ fn a_typed_tracepoint_sends_records_through_the_ring() {
     let kernel = Kernel::new();
     let asm = send_system_calls(16);
     let program = asm.program("send_calls", ProgramType::RawTracepoint, raw_tracepoint("sys_enter"));
-    let object = object(vec![ring(1 << 20)], vec![typed(program, "sys_enter")]);
+    let object = verified(vec![ring(1 << 20)], vec![typed(program, "sys_enter")]);
     let attached = kernel.load(&object).unwrap().attach_all(&kernel).unwrap();
     let mut reader = RingReader::open(attached.loaded().map(MapIdx(0))).unwrap();
     for _ in 0..1000 {

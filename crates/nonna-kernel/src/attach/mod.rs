@@ -17,6 +17,7 @@ use nonna_bpf::{AttachType, Hook, ProgramType, SyscallPhase};
 
 pub use device::{Direction, XdpMode, cgroup_root};
 pub use link::{Detaching, Link};
+pub(crate) use perf::ProbePmu;
 pub use set::Attached;
 pub use uprobe::UserPlaces;
 

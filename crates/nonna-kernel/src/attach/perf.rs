@@ -81,7 +81,7 @@ impl KernelProgram {
 
 /// A breakpoint kind of perf event (`kprobe`, `uprobe`), as sysfs describes it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ProbePmu {
+pub(crate) struct ProbePmu {
     pub kind: u32,
     return_bit: u32,
 }

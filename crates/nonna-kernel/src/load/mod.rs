@@ -12,6 +12,7 @@ mod refused;
 mod resolve;
 
 use nonna_bpf::{MapIdx, Object, ProgramIdx};
+use nonna_verifier::Verified;
 
 pub use error::LoadError;
 pub use program::KernelProgram;
@@ -58,13 +59,17 @@ impl Loaded {
 }
 
 impl Kernel {
-    /// Loads an object.
+    /// Loads a verified object: one that is proved, or one of sound structure whose proof is left to the kernel.
     ///
     /// # Errors
     ///
     /// [`LoadError::Refused`] where the kernel's verifier refuses a program, [`LoadError::NotPermitted`] where the kernel gives no
     /// verdict at all, and the other variants for what is missing in the object or in the kernel.
-    pub fn load(&self, object: &Object) -> Result<Loaded, LoadError> {
+    pub fn load(&self, verified: &Verified) -> Result<Loaded, LoadError> {
+        self.load_object(verified.object())
+    }
+
+    fn load_object(&self, object: &Object) -> Result<Loaded, LoadError> {
         let btf = object_btf::load(&object.btf)?;
         let btf = btf.as_ref().map(std::os::fd::AsFd::as_fd);
         let maps = create_maps(&object.maps, btf)?;

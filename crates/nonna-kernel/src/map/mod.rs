@@ -189,7 +189,7 @@ impl KernelMap {
         crate::pin::pin(self.as_fd(), path)
     }
 
-    fn check(&self, key_len: usize, value_len: Option<usize>) -> Result<(), Error> {
+    pub(crate) fn check(&self, key_len: usize, value_len: Option<usize>) -> Result<(), Error> {
         let wrong =
             |what, expected, found| Err(Error::Length { map: self.name.clone(), what, expected, found });
         if key_len != self.key_bytes() {

@@ -1,4 +1,4 @@
-//! Leaving descriptors to a child that closes them.
+//! Calls about processes: leaving descriptors to a child that closes them, and prctl(2).
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -40,4 +40,13 @@ fn gaps_between(descriptors: &[OwnedFd]) -> Vec<(u32, u32)> {
     }
     gaps.push((first, u32::MAX));
     gaps
+}
+
+/// The error that prctl(2) gives for an option that no kernel has; 0 where it succeeds.
+pub(crate) fn prctl_errno(option: i32) -> i32 {
+    // SAFETY: the four arguments are 0, so no option, known or not, is given an address.
+    match unsafe { libc::prctl(option, 0, 0, 0, 0) } {
+        -1 => io::Error::last_os_error().raw_os_error().unwrap_or(0),
+        _ => 0,
+    }
 }

@@ -158,6 +158,10 @@ pub fn object(maps: Vec<Map>, programs: Vec<Program>) -> Object {
     Object { license: "GPL".to_owned(), maps, programs, btf: Vec::new() }
 }
 
+pub fn verified(maps: Vec<Map>, programs: Vec<Program>) -> nonna_verifier::Verified {
+    nonna_verifier::verify(object(maps, programs)).unwrap()
+}
+
 pub fn raw_tracepoint(event: &str) -> Hook {
     Hook::RawTracepoint { event: event.to_owned() }
 }

@@ -111,7 +111,7 @@ pub struct KernelField {
 }
 
 /// How a field of an event gets its bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FieldSource {
     /// The integer itself, for fixed fields of 1 to 8 bytes.
     Scalar(Value),
@@ -184,7 +184,7 @@ pub enum FieldSource {
 }
 
 /// An instruction. Those with a result say so; the result's type is in the function's value table.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Inst {
     /// An integer constant.
     Const(i64),

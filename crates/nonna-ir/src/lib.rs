@@ -15,6 +15,7 @@ mod module;
 mod operands;
 mod place;
 mod predicate;
+mod push_down;
 mod result;
 mod text;
 mod types;
@@ -31,6 +32,9 @@ pub use module::{
     BlockData, DataDecl, Function, FunctionKind, InstData, MapDecl, Module, SlotData, ValueData, ValueDef,
 };
 pub use place::{Place, Places};
-pub use predicate::{MAX_DEPTH as PREDICATE_MAX_DEPTH, Predicate, PredicateFault, Relation, TextTest};
+pub use predicate::{
+    FieldValue, MAX_DEPTH as PREDICATE_MAX_DEPTH, Predicate, PredicateFault, Relation, TextTest,
+};
+pub use push_down::push_down;
 pub use types::{Region, Type};
 pub use validate::{Expected, Location, ValidateError, Violation, validate};

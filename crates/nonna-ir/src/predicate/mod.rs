@@ -4,8 +4,14 @@
 //! that who makes a predicate needs to know nothing of how the event is made.
 
 mod check;
+mod eval;
+mod simplify;
+
+#[cfg(test)]
+mod tests;
 
 pub use check::PredicateFault;
+pub use eval::FieldValue;
 
 /// How deep conditions may stand within conditions. Front ends flatten; this only bounds recursion.
 pub const MAX_DEPTH: usize = 128;

@@ -15,6 +15,8 @@ pub const VERDICT_FILE: &str = "NONNA_VERDICT_FILE";
 pub const PLAN_PATH: &str = "/nonna/plan.json";
 /// The serial line for verdicts. The kernel's own messages go to the first one, so they cannot tear a verdict apart.
 pub const REPORT_DEVICE: &str = "/dev/ttyS1";
+/// The first line on the report device: process 1 has started.
+pub const STARTED_LINE: &str = "nonna-guest-started";
 /// Starts the last line on the report device: what follows is a [`Done`] as JSON.
 pub const DONE_LINE: &str = "nonna-guest-done ";
 

@@ -1,14 +1,15 @@
 //! Builds every kernel suite as a static binary, and asks each what it needs.
 //!
-//! Suites are found by name: a test target `kernel` or `kernel_…` of any crate. They are built apart from the usual build, since other flags
+//! A suite is a test target that is named `kernel` or `kernel_…`, or that its crate lists under `suites` in `[package.metadata.kernel]`. They are built apart from the usual build, since other flags
 //! would otherwise rebuild everything each time; optimised a little, since emulation is slow, and without debugging information, since all of it
 //! is loaded into the guest's memory.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
-use cargo_metadata::{Message, TargetKind};
+use cargo_metadata::{Message, Package, TargetKind};
 use nonna_testkit::GuestNeeds;
 
 use crate::workspace::Workspace;
@@ -47,26 +48,20 @@ pub struct Built {
 /// If they do not build, or a suite does not say what it needs.
 pub fn build(workspace: &Workspace) -> Result<Built> {
     let members = workspace.members();
-    let is_suite = |name: &str| name == "kernel" || name.starts_with("kernel_");
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(&workspace.root);
     command.args(["test", "--no-run", "--quiet", "--message-format=json-render-diagnostics"]);
-    command.args([
-        "--target",
-        TARGET,
-        "--target-dir",
-        "target/kernels/build",
-        "--test",
-        "kernel*",
-        "--bin",
-        INIT,
-    ]);
+    command.args(["--target", TARGET, "--target-dir", "target/kernels/build", "--bin", INIT]);
+    let mut names = BTreeSet::new();
     for package in &members {
-        let has_suite =
-            package.targets.iter().any(|t| t.kind.contains(&TargetKind::Test) && is_suite(&t.name));
-        if has_suite || package.name.as_str() == "nonna-testkit" {
+        let suites = suites_of(package)?;
+        if !suites.is_empty() || package.name.as_str() == "nonna-testkit" {
             command.args(["--package", package.name.as_str()]);
         }
+        names.extend(suites);
+    }
+    for name in names {
+        command.args(["--test", name]);
     }
     command.env("RUSTFLAGS", "-C target-feature=+crt-static");
     command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
@@ -81,9 +76,13 @@ pub fn build(workspace: &Workspace) -> Result<Built> {
         let program = program.into_std_path_buf();
         if artifact.target.name == INIT && !artifact.profile.test {
             init = Some(program);
-        } else if artifact.target.kind.contains(&TargetKind::Test) && is_suite(&artifact.target.name) {
+        } else if artifact.target.kind.contains(&TargetKind::Test) {
             let package =
                 members.iter().find(|p| p.id == artifact.package_id).context("a suite of no member")?;
+            // The name of one crate's suite may be that of another's ordinary test.
+            if !suites_of(package)?.contains(&artifact.target.name.as_str()) {
+                continue;
+            }
             let folder = package.manifest_path.parent().context("a manifest in a folder")?;
             let name = format!("{}::{}", package.name, artifact.target.name);
             suites.push(Suite { name, program, folder: folder.as_std_path().to_owned(), libtest: false });
@@ -102,6 +101,25 @@ pub fn build(workspace: &Workspace) -> Result<Built> {
         }
     }
     Ok(Built { init: init.context("cargo built no process 1")?, suites, needs })
+}
+
+/// Names of the test targets of a crate that are kernel suites.
+fn suites_of(package: &Package) -> Result<Vec<&str>> {
+    let listed =
+        package.metadata.get("kernel").and_then(|kernel| kernel.get("suites")).and_then(|s| s.as_array());
+    let listed: Vec<&str> = listed.into_iter().flatten().filter_map(|name| name.as_str()).collect();
+    let tests =
+        package.targets.iter().filter(|t| t.kind.contains(&TargetKind::Test)).map(|t| t.name.as_str());
+    let tests: Vec<&str> = tests.collect();
+    for name in &listed {
+        anyhow::ensure!(
+            tests.contains(name),
+            "{} lists a suite `{name}`, but has no such test",
+            package.name
+        );
+    }
+    let is_suite = |name: &&str| *name == "kernel" || name.starts_with("kernel_") || listed.contains(name);
+    Ok(tests.into_iter().filter(is_suite).collect())
 }
 
 /// What a suite says it needs; `None` for a binary of Rust's own harness, which does not know the question.

@@ -17,13 +17,16 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use nonna_testkit::guest::{Done, Plan, Run};
+use nonna_testkit::guest::{Done, Plan, Run, STARTED_LINE};
 use nonna_testkit::{Pins, Skip, Verdict};
 
 use crate::packages;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 use series::{Kernel, SERIES};
+
+/// How often a guest may try to boot.
+const BOOTS: usize = 3;
 
 /// Options of `cargo xtask kernels`.
 #[derive(Debug, Clone, Default, Args)]
@@ -98,8 +101,7 @@ fn boot(workspace: &Workspace, kernel: &Kernel, built: &build::Built, options: &
         report: work.join("report.log"),
         show: options.console,
     };
-    let ending = guest.run()?;
-    let report = std::fs::read_to_string(&guest.report).unwrap_or_default();
+    let (ending, report) = run_guest(&guest)?;
     let verdicts = Verdict::find_all(&report);
     let done = done(&report);
     let mut tally = judge(kernel, &plan, &verdicts, done.as_ref());
@@ -115,6 +117,23 @@ fn boot(workspace: &Workspace, kernel: &Kernel, built: &build::Built, options: &
     }
     println!("kernel {}: {tally} ({:.1} s)", kernel.series, started.elapsed().as_secs_f64());
     Ok(tally)
+}
+
+/// Runs a guest to its end; the second part is what it reported. One that dies before process 1 starts has met with a fault of the
+/// emulator and gets another chance.
+fn run_guest(guest: &qemu::Guest) -> Result<(qemu::Ending, String)> {
+    let mut boot = 1;
+    loop {
+        let ending = guest.run()?;
+        let report = std::fs::read_to_string(&guest.report).unwrap_or_default();
+        match &ending {
+            qemu::Ending::Killed(why) if !report.contains(STARTED_LINE) && boot < BOOTS => {
+                println!("  booting again: the guest died before process 1 started ({why})");
+                boot += 1;
+            }
+            _ => return Ok((ending, report)),
+        }
+    }
 }
 
 fn plan(built: &build::Built, modules: &[modules::Module], options: &Options) -> Plan {

@@ -11,7 +11,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use nonna_testkit::guest::{DONE_LINE, Done, GUEST, PLAN_PATH, Plan, REPORT_DEVICE, Run, VERDICT_FILE};
+use nonna_testkit::guest::{
+    DONE_LINE, Done, GUEST, PLAN_PATH, Plan, REPORT_DEVICE, Run, STARTED_LINE, VERDICT_FILE,
+};
 use nonna_testkit::{Verdict, running_release};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
@@ -67,6 +69,7 @@ fn work(done: &mut Done) -> Result<()> {
         mount(*kind, *place, *kind, MountFlags::empty(), *options)
             .with_context(|| format!("mount {kind} on {place}"))?;
     }
+    report(STARTED_LINE)?;
     for (target, link) in [
         ("/proc/self/fd", "/dev/fd"),
         ("fd/0", "/dev/stdin"),

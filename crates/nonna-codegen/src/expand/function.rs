@@ -3,7 +3,7 @@
 //! A big instruction ends up as code in the middle of its block, often with branches; what followed it then goes on
 //! in the last block of that code. Its result keeps its value: the instruction becomes a copy of what was computed.
 
-use nonna_bpf::MemSize;
+use nonna_bpf::{Hook, MemSize};
 use nonna_event::DropReason;
 use nonna_ir::{
     Block, CompareOp, FuncId, Function, FunctionBuilder, FunctionKind, Inst, InstId, Region, Slot, Type,
@@ -20,12 +20,16 @@ pub struct Rewriter<'x, 'a> {
     pub x: &'x mut Expander<'a>,
     /// Appends to the function.
     pub b: FunctionBuilder,
+    /// The hook of a program; `None` for subprograms.
+    pub hook: Option<Hook>,
     /// How often each value of the original function is used in it.
     pub uses: Vec<u32>,
     /// Memory in which records are built, shared by the emits of the function.
     pub record_slot: Option<Slot>,
     /// Memory in which paths are walked.
     pub path_slot: Option<Slot>,
+    /// Memory in which environments are searched.
+    pub search_slot: Option<Slot>,
     key_slot: Option<Slot>,
 }
 
@@ -34,11 +38,24 @@ impl<'x, 'a> Rewriter<'x, 'a> {
     pub fn rewrite(x: &'x mut Expander<'a>, id: FuncId) -> Result<(), CodegenError> {
         let nothing = FunctionBuilder::new("", FunctionKind::Subprogram, &[], Type::Int).finish();
         let function = std::mem::replace(&mut x.module.functions[id], nothing);
+        let hook = match &function.kind {
+            FunctionKind::Program { hook } => Some(hook.clone()),
+            FunctionKind::Subprogram => None,
+        };
         let uses = count_uses(&function);
         let entry = function.entry();
         let blocks: Vec<Block> = function.blocks.keys().collect();
         let b = FunctionBuilder::resume(function, entry);
-        let mut rewriter = Rewriter { x, b, uses, record_slot: None, path_slot: None, key_slot: None };
+        let mut rewriter = Rewriter {
+            x,
+            b,
+            hook,
+            uses,
+            record_slot: None,
+            path_slot: None,
+            search_slot: None,
+            key_slot: None,
+        };
         let mut outcome = Ok(());
         for block in blocks {
             outcome = outcome.and_then(|()| rewriter.rewrite_block(block));
@@ -70,6 +87,18 @@ impl<'x, 'a> Rewriter<'x, 'a> {
             Inst::Emit { event, fields, filter } => {
                 let (event, fields, filter) = (*event, fields.clone(), filter.clone());
                 self.emit(event, &fields, filter.as_ref())
+            }
+            Inst::EqualBytes { left, right, bytes } => {
+                let (left, right, bytes) = (*left, *right, *bytes);
+                let result = self.equal_bytes(left, right, bytes);
+                self.become_copy(id, result);
+                Ok(())
+            }
+            Inst::EqualText { left, right, max_bytes } => {
+                let (left, right, max_bytes) = (*left, *right, *max_bytes);
+                let result = self.equal_text(left, right, max_bytes);
+                self.become_copy(id, result);
+                Ok(())
             }
             Inst::ReadPath { source, pointer, to, to_offset, max_bytes } => {
                 let (source, pointer, to, to_offset, max_bytes) =

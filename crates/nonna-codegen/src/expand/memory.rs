@@ -85,9 +85,9 @@ fn power_in(offset: i64) -> u32 {
 
 /// One side of a copy: where it starts and what alignment its memory guarantees and demands.
 #[derive(Clone, Copy)]
-struct Side {
-    offset: u32,
-    align: Option<u32>,
+pub struct Side {
+    pub offset: u32,
+    pub align: Option<u32>,
 }
 
 impl Side {
@@ -98,7 +98,7 @@ impl Side {
 }
 
 /// Splits `bytes` into accesses that all sides allow: `(bytes from the start, size)`.
-fn chunks(bytes: u32, sides: &[Side]) -> Vec<(u32, MemSize)> {
+pub fn chunks(bytes: u32, sides: &[Side]) -> Vec<(u32, MemSize)> {
     const SIZES: [MemSize; 4] = [MemSize::DW, MemSize::W, MemSize::H, MemSize::B];
     let mut chunks = Vec::new();
     let mut at = 0;

@@ -7,6 +7,7 @@
 //! would make the verifier follow every combination of lengths is kept in memory, whose contents it forgets.
 
 mod emit;
+mod equal;
 mod function;
 mod helper;
 mod memory;
@@ -14,6 +15,7 @@ mod path;
 mod resources;
 mod shorthand;
 mod types;
+mod words;
 
 use nonna_bpf::Target;
 use nonna_ir::{FuncId, Module};

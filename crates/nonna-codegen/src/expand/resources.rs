@@ -17,6 +17,8 @@ pub struct Resources {
     generation: Option<DataId>,
     /// The subprogram that walks paths.
     pub path_walk: Option<FuncId>,
+    /// The steps of searches for environment variables, by name.
+    pub env_steps: Vec<(Vec<u8>, FuncId)>,
 }
 
 impl Expander<'_> {

@@ -8,6 +8,7 @@ use nonna_bpf::{
     UserSymbol,
 };
 use nonna_btf::Btf;
+use nonna_codegen::{Options, expand};
 use nonna_event::{EventSchema, Field, FieldType, Ring};
 use nonna_ir::{EventId, FunctionBuilder, FunctionKind, Inst, Module, Type};
 
@@ -76,13 +77,42 @@ pub fn schema(fields: &[(&str, FieldType)]) -> EventSchema {
 
 /// A module of one event and one program on `hook`, whose body `build` writes.
 pub fn module(hook: Hook, event: EventSchema, build: impl FnOnce(&mut FunctionBuilder, EventId)) -> Module {
+    module_with(hook, event, |_, builder, event| build(builder, event))
+}
+
+/// As [`module`]; `build` may also add to the module.
+pub fn module_with(
+    hook: Hook,
+    event: EventSchema,
+    build: impl FnOnce(&mut Module, &mut FunctionBuilder, EventId),
+) -> Module {
     let mut module = Module::default();
     let event = module.events.push(event);
     let mut builder = FunctionBuilder::new("program", FunctionKind::Program { hook }, &[], Type::Int);
-    build(&mut builder, event);
+    build(&mut module, &mut builder, event);
     let zero = builder.iconst(0);
     builder.ret(zero);
     module.functions.push(builder.finish());
+    module
+}
+
+/// Expands a module and holds the outcome against the rules of the IR.
+pub fn expanded(mut module: Module) -> Module {
+    assert_eq!(nonna_ir::validate(&module), Ok(()), "{module}");
+    expand(&mut module, &target(), &Options::default()).expect("the target has all it needs");
+    assert_eq!(nonna_ir::validate(&module), Ok(()), "{module}");
+    let is_big = |inst: &Inst| {
+        matches!(
+            inst,
+            Inst::Emit { .. }
+                | Inst::ReadPath { .. }
+                | Inst::EqualText { .. }
+                | Inst::EqualBytes { .. }
+                | Inst::Zero { .. }
+                | Inst::Copy { .. }
+        )
+    };
+    assert_eq!(count(&module, is_big), 0);
     module
 }
 

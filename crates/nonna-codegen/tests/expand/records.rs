@@ -1,26 +1,18 @@
 //! Records: the shape of the code that builds them.
 
 use nonna_bpf::{Hook, MapType};
-use nonna_codegen::{Options, expand};
 use nonna_event::{DropReason, FieldType, RECORD_MAX_BYTES};
-use nonna_ir::{FieldSource, Inst, Module, PathSource, Space, Type};
+use nonna_ir::{
+    BinaryOp, DataDecl, FieldSource, Inst, Module, PathSource, Predicate, Relation, Space, TextTest, Type,
+};
 
-use crate::kit;
+use crate::kit::{self, expanded};
 
 const RESERVE: u32 = 131;
 const OUTPUT: u32 = 130;
 
 fn hook() -> Hook {
     Hook::RawTracepoint { event: "sched_process_exec".to_owned() }
-}
-
-fn expanded(mut module: Module) -> Module {
-    expand(&mut module, &kit::target(), &Options::default()).expect("the target has all it needs");
-    let is_big = |inst: &Inst| {
-        matches!(inst, Inst::Emit { .. } | Inst::ReadPath { .. } | Inst::Zero { .. } | Inst::Copy { .. })
-    };
-    assert_eq!(kit::count(&module, is_big), 0);
-    module
 }
 
 fn calls(module: &Module, number: u32) -> usize {
@@ -65,7 +57,8 @@ fn a_large_record_is_packed_in_scratch_memory_that_a_processor_can_hold() {
         let pointer = b.arg(0, Type::KERNEL);
         let length = b.arg(1, Type::Int);
         let text = FieldSource::Text { space: Space::Kernel, pointer, max_bytes: 4096 };
-        let bytes = FieldSource::Bytes { space: Space::User, pointer, length, max_bytes: 8192 };
+        let user = b.arg(2, Type::USER);
+        let bytes = FieldSource::Bytes { space: Space::User, pointer: user, length, max_bytes: 8192 };
         let stack = FieldSource::Stack { space: Space::Kernel, max_frames: 127 };
         b.emit(event, vec![text, bytes, text, stack]);
     }));
@@ -94,4 +87,90 @@ fn paths_of_a_module_share_one_walk() {
     let names: Vec<_> = module.functions.values().map(|f| f.name.as_str()).collect();
     assert_eq!(names, ["program", "path_step", "path_pseudo", "path_walk"]);
     assert_eq!(kit::count(&module, |inst| matches!(inst, Inst::Call { .. })), 4);
+}
+
+#[test]
+fn arguments_and_environment_come_from_the_running_task() {
+    let schema = kit::schema(&[
+        ("args", FieldType::TextList { max_bytes: 8192 }),
+        ("preload", FieldType::Text { max_bytes: 256 }),
+        ("again", FieldType::Text { max_bytes: 64 }),
+    ]);
+    let module = expanded(kit::module_with(hook(), schema, |module, b, event| {
+        let name =
+            DataDecl { name: "name".to_owned(), bytes: b"LD_PRELOAD\0".to_vec(), align: 1, mutable: false };
+        let name = module.data.push(name);
+        let task = b.current_task(None);
+        b.emit(
+            event,
+            vec![
+                FieldSource::TaskArgs { task, max_bytes: 8192 },
+                FieldSource::TaskEnv { task, name, max_bytes: 256 },
+                FieldSource::TaskEnv { task, name, max_bytes: 64 },
+            ],
+        );
+    }));
+    let names: Vec<_> = module.functions.values().map(|f| f.name.as_str()).collect();
+    assert_eq!(names, ["program", "env_step_0"]);
+}
+
+#[test]
+fn a_filter_is_tested_before_the_record_is_built() {
+    let schema = kit::schema(&[
+        ("flags", FieldType::Unsigned { bytes: 4 }),
+        ("time_ns", FieldType::Unsigned { bytes: 8 }),
+        ("path", FieldType::Path),
+    ]);
+    let wanted = Predicate::All(vec![
+        Predicate::Integer { field: 0, relation: Relation::AnyBit, value: 3 },
+        Predicate::Text {
+            field: 2,
+            any: vec![
+                TextTest::StartsWith(b"/etc/".to_vec()),
+                TextTest::Equals(b"/root/.ssh/authorized_keys".to_vec()),
+                TextTest::EndsWith(b".so".to_vec()),
+            ],
+        },
+    ]);
+    let module = kit::module(hook(), schema, |b, event| {
+        let flags = b.arg(1, Type::Int);
+        let time = b.call_helper(5, &[]);
+        let file = b.arg(2, Type::KERNEL);
+        let path = FieldSource::Path { source: PathSource::File, pointer: file };
+        let fields = vec![FieldSource::Scalar(flags), FieldSource::Scalar(time), path];
+        b.effect(Inst::Emit { event, fields, filter: Some(wanted) });
+    });
+    let module = expanded(module);
+    let function = module.functions.values().next().unwrap();
+    // What is done for a record that the flags refuse: the flags, and nothing that costs.
+    let entry = &function.blocks[function.entry()];
+    assert!(
+        entry
+            .insts
+            .iter()
+            .all(|&id| !matches!(function.insts[id].inst, Inst::Call { .. } | Inst::CallHelper { .. }))
+    );
+}
+
+#[test]
+fn comparisons_become_loads() {
+    let schema = kit::schema(&[("a", FieldType::Unsigned { bytes: 8 })]);
+    expanded(kit::module_with(hook(), schema, |module, b, event| {
+        let text = DataDecl { name: "text".to_owned(), bytes: b"bash\0".to_vec(), align: 1, mutable: false };
+        let text = module.data.push(text);
+        let (first, second) = (b.slot(200, 1), b.slot(200, 1));
+        let (first, second) = (b.slot_address(first), b.slot_address(second));
+        b.zero(first, 0, 200);
+        b.zero(second, 0, 16);
+        let text = b.data_address(text);
+        let results = [
+            Inst::EqualText { left: text, right: first, max_bytes: 5 },
+            Inst::EqualText { left: first, right: second, max_bytes: 197 },
+            Inst::EqualBytes { left: first, right: second, bytes: 20 },
+            Inst::EqualBytes { left: first, right: second, bytes: 200 },
+        ];
+        let results = results.map(|inst| b.inst(inst, Type::Int));
+        let sum = results.into_iter().reduce(|sum, result| b.binary(BinaryOp::Add, sum, result)).unwrap();
+        b.emit(event, vec![FieldSource::Scalar(sum)]);
+    }));
 }

@@ -7,10 +7,13 @@
 //! Values that only the record needs are computed as late as possible: behind the filter and next to their store.
 
 mod deferred;
+mod filter;
 mod in_place;
 mod record;
 mod scratch;
 mod source;
+mod task;
+mod text_test;
 
 use nonna_bpf::MemSize;
 use nonna_event::{EventSchema, RecordLayout};
@@ -20,6 +23,7 @@ use super::function::Rewriter;
 use super::shorthand::Shorthand;
 use crate::CodegenError;
 use deferred::Deferred;
+use filter::Filter;
 use record::Record;
 
 /// Records up to this size, in bytes, are built in place. Above, the copy costs less than the ring space wasted by
@@ -40,18 +44,22 @@ impl Rewriter<'_, '_> {
         &mut self,
         event: EventId,
         sources: &[FieldSource],
-        _filter: Option<&Predicate>,
+        filter: Option<&Predicate>,
     ) -> Result<(), CodegenError> {
         use nonna_ir::Entity;
         let schema = self.x.module.events[event].clone();
         let event_idx = u32::try_from(event.idx()).expect("fewer than 2^32 events");
         let plan = Plan { event_idx, layout: schema.layout(), schema: &schema, sources };
-        let deferred = Deferred::take(self, sources);
+        let mut deferred = Deferred::take(self, sources);
         let done = self.b.new_block();
-        if in_place::reserved_bytes(&plan) <= IN_PLACE_MAX_BYTES {
+        let mut filter = Filter::new(filter);
+        filter.test_integers(self, &plan, &mut deferred, done);
+        // Ring memory that a text test then gives up is lost to others until it is read, so that goes by scratch.
+        let small = in_place::reserved_bytes(&plan) <= IN_PLACE_MAX_BYTES;
+        if small && filter.text_fields().is_empty() {
             in_place::emit(self, &plan, deferred, done)?;
         } else {
-            scratch::emit(self, &plan, deferred, done)?;
+            scratch::emit(self, &plan, deferred, filter, done)?;
         }
         self.b.switch_to(done);
         Ok(())

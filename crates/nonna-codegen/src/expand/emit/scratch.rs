@@ -7,15 +7,19 @@
 
 use nonna_bpf::MemSize;
 use nonna_event::DropReason;
-use nonna_ir::{BinaryOp, Block, CompareOp, Slot, Value};
+use nonna_ir::{BinaryOp, Block, CompareOp, FieldSource, Slot, Value};
 
 use super::super::function::Rewriter;
 use super::super::helper;
 use super::super::shorthand::Shorthand;
 use super::deferred::Deferred;
+use super::filter::Filter;
 use super::record::{LONGEST_RECORD_BYTES, Record, Tail};
 use super::{Plan, source};
 use crate::CodegenError;
+
+/// The kernel's stack for programs.
+const STACK_BYTES: u32 = 512;
 
 /// Sizes of the scratch memory of one event's records, in bytes.
 struct Shape {
@@ -43,6 +47,7 @@ pub fn emit(
     r: &mut Rewriter<'_, '_>,
     plan: &Plan<'_>,
     mut deferred: Deferred,
+    mut filter: Filter<'_>,
     done: Block,
 ) -> Result<(), CodegenError> {
     let shape = Shape::new(plan);
@@ -55,8 +60,15 @@ pub fn emit(
         bounded: shape.bounded,
     };
     let mut record = Record { base, tail };
+    // What the filter tests comes first, what costs least before the rest.
+    let mut tested = filter.text_fields();
+    tested.sort_by_key(|&idx| matches!(plan.sources[idx], FieldSource::Path { .. }));
+    for read in 1..=tested.len() {
+        r.write_variable(plan, &mut record, &mut deferred, tested[read - 1])?;
+        filter.test_texts(r, plan, &record, &tested[..read], done);
+    }
     r.write_fixed(plan, &record, &mut deferred)?;
-    for idx in plan.variable_fields() {
+    for idx in plan.variable_fields().filter(|idx| !tested.contains(idx)) {
         r.write_variable(plan, &mut record, &mut deferred, idx)?;
     }
     let length = length(r, plan, &record);
@@ -84,8 +96,10 @@ fn length(r: &mut Rewriter<'_, '_>, plan: &Plan<'_>, record: &Record) -> Value {
     }
 }
 
-/// The function's memory for records, made large enough.
+/// The function's memory for records, made large enough; never so small that it would be put on the stack, where
+/// computed offsets and bytes not written yet are not allowed.
 fn record_slot(r: &mut Rewriter<'_, '_>, bytes: u32) -> Slot {
+    let bytes = bytes.max(STACK_BYTES + 8);
     let slot = match r.record_slot {
         Some(slot) => slot,
         None => *r.record_slot.insert(r.b.slot(bytes, 8)),

@@ -7,7 +7,8 @@ use super::super::helper;
 use super::super::shorthand::Shorthand;
 use super::Plan;
 use super::deferred::Deferred;
-use super::record::Record;
+use super::record::{Place, Record};
+use super::task;
 use crate::CodegenError;
 
 /// `BPF_F_USER_STACK`: the stack of the user's side (include/uapi/linux/bpf.h).
@@ -44,7 +45,7 @@ pub fn max_bytes(source: &FieldSource) -> Option<u32> {
 pub fn room_bytes(source: &FieldSource, tail_bytes: u32) -> u32 {
     match source {
         // One byte more tells a text that just fits from one that was cut.
-        FieldSource::Text { .. } => tail_bytes + 1,
+        FieldSource::Text { .. } | FieldSource::TaskEnv { .. } => tail_bytes + 1,
         FieldSource::Sized { .. } | FieldSource::Bytes { .. } | FieldSource::TaskArgs { .. } => {
             length_mask(tail_bytes)
         }
@@ -65,10 +66,21 @@ fn length_mask(max_bytes: u32) -> u32 {
 
 /// Where a field's descriptor is and how much it may hold.
 #[derive(Clone, Copy)]
-struct Field {
-    descriptor_offset: u32,
-    max_bytes: u32,
-    room_bytes: u32,
+pub struct Field {
+    pub descriptor_offset: u32,
+    pub max_bytes: u32,
+    pub room_bytes: u32,
+}
+
+/// Bytes to be copied whose number is computed.
+pub struct Copied {
+    pub space: Space,
+    pub pointer: Value,
+    pub length: Value,
+    /// They could change while they were read.
+    pub racy: bool,
+    /// What cannot be read is kept as cut to nothing, so that its length is known; else it is absent.
+    pub empty_on_fault: bool,
 }
 
 impl Rewriter<'_, '_> {
@@ -93,20 +105,35 @@ impl Rewriter<'_, '_> {
         match source {
             FieldSource::Text { space, pointer, .. } => self.write_text(record, field, space, pointer),
             FieldSource::Bytes { space, pointer, length, .. } => {
-                self.write_bytes(record, field, space, pointer, length);
+                let racy = space == Space::User;
+                self.write_bytes(
+                    record,
+                    field,
+                    &Copied { space, pointer, length, racy, empty_on_fault: false },
+                );
             }
-            // Owned memory is kernel memory.
             FieldSource::Sized { pointer, length, .. } => {
-                self.write_bytes(record, field, Space::Kernel, pointer, length);
+                // Owned memory is kernel memory.
+                let space = Space::Kernel;
+                let copied = Copied { space, pointer, length, racy: false, empty_on_fault: false };
+                self.write_bytes(record, field, &copied);
+            }
+            FieldSource::TaskArgs { task, .. } => self.write_args(record, field, task)?,
+            FieldSource::TaskEnv { task, name, .. } => {
+                let name = self.x.module.data.get(name).filter(|data| !data.mutable);
+                let name = name.map(|data| data.bytes.strip_suffix(b"\0").unwrap_or(&data.bytes).to_vec());
+                let name = name.filter(|name| name.len() <= task::ENV_NAME_MAX_BYTES);
+                let name = name.ok_or_else(|| plan.unfit(idx))?;
+                self.write_env(record, field, task, &name)?;
             }
             FieldSource::Stack { space, .. } => self.write_stack(record, field, space),
             FieldSource::Path { source, pointer } => self.write_path(record, field, source, pointer)?,
-            _ => return Err(plan.unfit(idx)),
+            FieldSource::Scalar(_) | FieldSource::Memory { .. } => return Err(plan.unfit(idx)),
         }
         Ok(())
     }
 
-    fn write_text(&mut self, record: &mut Record, field: Field, space: Space, pointer: Value) {
+    pub(super) fn write_text(&mut self, record: &mut Record, field: Field, space: Space, pointer: Value) {
         let place = record.place(self, field.room_bytes);
         let helper = match space {
             Space::Kernel => helper::PROBE_READ_KERNEL_STR,
@@ -126,28 +153,36 @@ impl Rewriter<'_, '_> {
         self.b.jump_into(done);
     }
 
-    fn write_bytes(
-        &mut self,
-        record: &mut Record,
-        field: Field,
-        space: Space,
-        pointer: Value,
-        full_length: Value,
-    ) {
+    fn write_bytes(&mut self, record: &mut Record, field: Field, copied: &Copied) {
+        let place = record.place(self, field.room_bytes);
+        self.copy_into(record, &place, field, copied);
+    }
+
+    /// Copies bytes whose number is computed to a place in the record.
+    pub(super) fn copy_into(&mut self, record: &Record, place: &Place, field: Field, copied: &Copied) {
         let mask = length_mask(field.max_bytes);
         let max = self.b.iconst(i64::from(field.max_bytes.min(mask)));
-        let fits = self.b.compare(CompareOp::Ule, full_length, max);
-        let length = self.b.select(fits, full_length, max);
+        let fits = self.b.compare(CompareOp::Ule, copied.length, max);
+        let length = self.b.select(fits, copied.length, max);
         let length = self.b.op(BinaryOp::And, length, i64::from(mask));
-        let place = record.place(self, field.room_bytes);
-        let helper = match space {
+        let helper = match copied.space {
             Space::Kernel => helper::PROBE_READ_KERNEL,
             Space::User => helper::PROBE_READ_USER,
         };
-        let outcome = self.b.call_helper(helper, &[place.address, length, pointer]);
-        let present = self.b.test(CompareOp::Eq, outcome, 0);
-        let done = self.present_or_absent(record, field, present);
-        record.keep(self, &place, field.descriptor_offset, length, full_length, space == Space::User);
+        let outcome = self.b.call_helper(helper, &[place.address, length, copied.pointer]);
+        let (kept, failed, done) = (self.b.new_block(), self.b.new_block(), self.b.new_block());
+        let is_read = self.b.test(CompareOp::Eq, outcome, 0);
+        self.b.branch(is_read, kept, failed);
+        self.b.switch_to(failed);
+        if copied.empty_on_fault {
+            let nothing = self.b.iconst(0);
+            record.keep(self, place, field.descriptor_offset, nothing, copied.length, copied.racy);
+        } else {
+            record.leave_out(self, field.descriptor_offset);
+        }
+        self.b.jump(done, &[]);
+        self.b.switch_to(kept);
+        record.keep(self, place, field.descriptor_offset, length, copied.length, copied.racy);
         self.b.jump_into(done);
     }
 

@@ -9,7 +9,7 @@ mod step;
 mod walk;
 
 use nonna_bpf::MemSize;
-use nonna_ir::{FuncId, FunctionBuilder, PathSource, Region, Slot, Type, Value};
+use nonna_ir::{FuncId, FunctionBuilder, PathSource, Slot, Type, Value};
 
 use super::Expander;
 use super::function::Rewriter;
@@ -20,9 +20,6 @@ use crate::CodegenError;
 
 /// Why the walk looks into kernel structures, for errors.
 const NEEDED_FOR: &str = "a path";
-
-/// A pointer to memory that the programs own and that is not on the stack.
-const OWNED: Type = Type::Pointer(Region::MapValue { nullable: false });
 
 /// Most bytes of text, without a NUL.
 pub const TEXT_MAX_BYTES: u32 = 4096;
@@ -156,7 +153,6 @@ impl Rewriter<'_, '_> {
         };
         let slot = self.path_slot();
         let work = self.b.slot_address(slot);
-        let work = self.b.cast(work, OWNED);
         let (mount, dentry) = (self.b.cast(mount, Type::KERNEL), self.b.cast(dentry, Type::KERNEL));
         let length = self.b.call(walk, &[work, mount, dentry], Type::Int);
         let start = self.b.get(work, work::START, MemSize::W);

@@ -10,7 +10,7 @@ use nonna_ir::{BinaryOp, Block, CompareOp, Function, FunctionBuilder, FunctionKi
 use super::super::Expander;
 use super::super::helper;
 use super::super::shorthand::Shorthand;
-use super::{NEEDED_FOR, OWNED, work};
+use super::{NEEDED_FOR, work};
 use crate::CodegenError;
 
 /// `PIPEFS_MAGIC`, include/uapi/linux/magic.h; so are the others.
@@ -35,7 +35,7 @@ const KIND_MAX_BYTES: u32 = 31;
 
 /// `pseudo(work, dentry) -> bytes of the name`
 pub fn build(x: &Expander<'_>) -> Result<Function, CodegenError> {
-    let params = [OWNED, Type::KERNEL];
+    let params = [Type::SLOT, Type::KERNEL];
     let mut builder = FunctionBuilder::new("path_pseudo", FunctionKind::Subprogram, &params, Type::Int);
     let b = &mut builder;
     let (work, dentry) = (b.param(0), b.param(1));

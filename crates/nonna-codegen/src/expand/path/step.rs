@@ -8,7 +8,7 @@ use nonna_ir::{BinaryOp, Block, CompareOp, Function, FunctionBuilder, FunctionKi
 
 use super::super::helper;
 use super::super::shorthand::Shorthand;
-use super::{Layout, OWNED, TEXT_MAX_BYTES, work};
+use super::{Layout, TEXT_MAX_BYTES, work};
 
 /// `step(index, context) -> 0 to go on, 1 to stop`; the context holds the address of the working memory.
 pub fn build(layout: &Layout) -> Function {
@@ -18,7 +18,7 @@ pub fn build(layout: &Layout) -> Function {
     let (go_on, stop) = (b.new_block(), b.new_block());
     let context = b.param(1);
     let load = Inst::Load { pointer: context, offset: 0, size: MemSize::DW, signed: false };
-    let work = b.inst(load, OWNED);
+    let work = b.inst(load, Type::SLOT);
     let dentry = b.get(work, work::DENTRY, MemSize::DW);
     let mount = b.get(work, work::MOUNT, MemSize::DW);
     stop_at_root(b, work, dentry, mount, stop);

@@ -9,7 +9,7 @@ use super::super::Expander;
 use super::super::helper;
 use super::super::shorthand::Shorthand;
 use super::super::types::Chunk;
-use super::{Layout, NEEDED_FOR, OWNED, TEXT_MAX_BYTES, work};
+use super::{Layout, NEEDED_FOR, TEXT_MAX_BYTES, work};
 use crate::CodegenError;
 
 /// Steps of one walk: names and mount points. Deeper paths than this end here, marked as truncated long before.
@@ -51,7 +51,7 @@ pub fn build(
     pseudo: FuncId,
 ) -> Result<Function, CodegenError> {
     let first = First::new(x)?;
-    let params = [OWNED, Type::KERNEL, Type::KERNEL];
+    let params = [Type::SLOT, Type::KERNEL, Type::KERNEL];
     let mut builder = FunctionBuilder::new("path_walk", FunctionKind::Subprogram, &params, Type::Int);
     let b = &mut builder;
     let (work, dentry) = (b.param(0), b.param(2));

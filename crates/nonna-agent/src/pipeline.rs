@@ -72,16 +72,10 @@ impl Reading {
             reader.run(|records| forward(records, &sender)).map(|_| ())?;
             // What is there when the reader is told to stop is delivered, if need be slowly; what comes after that is
             // not waited for, since programs run until they are detached.
-            let mut left = reader.pending_bytes();
-            while left > 0 {
-                let mut sent = true;
-                reader.drain(|records| sent = sender.send(Batch::fill(records)).is_ok());
-                let now = reader.pending_bytes();
-                if !sent || now >= left {
-                    break;
-                }
-                left = now;
-            }
+            reader.drain(|records| {
+                // A closed channel means that nobody listens any more.
+                let _ = sender.send(Batch::fill(records));
+            });
             Ok(())
         };
         let thread = std::thread::Builder::new()

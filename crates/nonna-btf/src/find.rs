@@ -180,7 +180,7 @@ impl Btf {
 /// Finds every wanted type: strings first, then one walk over the types that compares offsets.
 fn search(part: &Part, wanted: &[(Kind, &str)]) -> Vec<Option<TypeId>> {
     let names: Vec<&str> = wanted.iter().map(|(_, name)| *name).collect();
-    let kinds = wanted.iter().fold(0u128, |bits, (kind, _)| bits | 1 << kind.raw());
+    let kinds = wanted.iter().fold(0u64, |bits, (kind, _)| bits | 1 << kind.raw());
     let mut offsets = NameOffsets::new(&names);
     let mut answers = vec![None; wanted.len()];
     let mut open = wanted.len();
@@ -189,19 +189,28 @@ fn search(part: &Part, wanted: &[(Kind, &str)]) -> Vec<Option<TypeId>> {
         if offsets.is_empty() {
             continue;
         }
-        for record in part.records() {
-            if kinds >> record.raw_kind() & 1 == 0 {
-                continue;
+        part.pass_over(|id, kind, name_offset| {
+            // Both questions in one branch: kinds alternate too irregularly to be guessed.
+            if (kinds >> kind.min(63)) & offsets.may_be_at(name_offset) == 0 {
+                return false;
             }
-            for (_, nth) in offsets.at(record.name_offset) {
-                if wanted[*nth].0.raw() == record.raw_kind() && answers[*nth].is_none() {
-                    answers[*nth] = Some(record.id);
-                    open -= 1;
+            for (_, nth) in offsets.at(name_offset) {
+                if wanted[*nth].0.raw() != kind {
+                    continue;
+                }
+                // Nearby types come out of order, and the first one counts; one of an earlier blob stays.
+                match &mut answers[*nth] {
+                    Some(found) => *found = id.min(*found),
+                    none => {
+                        *none = Some(id);
+                        open -= 1;
+                    }
                 }
             }
-            if open == 0 {
-                return answers;
-            }
+            open == 0
+        });
+        if open == 0 {
+            break;
         }
     }
     answers

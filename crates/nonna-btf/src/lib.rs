@@ -32,6 +32,7 @@ mod render;
 mod resolve;
 mod strings;
 mod types;
+mod walk;
 mod writer;
 
 pub use error::Error;

@@ -4,6 +4,13 @@
 //! string section is read once from front to back for all wanted names together; after that types are compared by string
 //! offset alone. Knows nothing of types.
 
+use std::ops::Range;
+
+/// Bytes of strings that are looked at together.
+const BLOCK_BYTES: usize = 64;
+/// With more endings than these, looking at every string costs less than looking for each ending.
+const FEW_ENDINGS: usize = 4;
+
 /// Wanted names and every offset at which one of them can be read.
 pub(crate) struct NameOffsets<'n> {
     names: &'n [&'n str],
@@ -14,7 +21,7 @@ pub(crate) struct NameOffsets<'n> {
     /// Offsets found so far with the name there, sorted by offset.
     found: Vec<(u32, usize)>,
     /// One bit per hash of an offset in `found`.
-    found_bits: [u64; 64],
+    found_bits: Box<[u64; 1024]>,
 }
 
 impl<'n> NameOffsets<'n> {
@@ -34,24 +41,68 @@ impl<'n> NameOffsets<'n> {
         for (key, _) in &endings {
             ending_bits[usize::from(key >> 6)] |= 1 << (key & 63);
         }
-        NameOffsets { names, endings, ending_bits, found: Vec::new(), found_bits: [0; 64] }
+        NameOffsets { names, endings, ending_bits, found: Vec::new(), found_bits: Box::new([0; 1024]) }
     }
 
     /// Notes where the names end in `strings`, whose first byte has offset `first`. A name is also found as the end of a
     /// longer string, since BTF may refer to the middle of one.
     pub(crate) fn scan(&mut self, strings: &[u8], first: u32) {
-        let mut chunks = strings.chunks_exact(8);
-        let mut at = 0;
-        for chunk in &mut chunks {
-            let word = chunk.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-            let mut zeros = zero_bytes(word);
-            while zeros != 0 {
-                self.string_ends(strings, at + (zeros.trailing_zeros() / 8) as usize, first);
-                zeros &= zeros - 1;
-            }
-            at += 8;
+        let mut keys: Vec<u16> = self.endings.iter().map(|(key, _)| *key).collect();
+        keys.dedup();
+        if keys.len() <= FEW_ENDINGS {
+            self.scan_for(&keys, strings, first);
+        } else {
+            self.scan_all_ends(strings, first);
         }
-        for (nth, byte) in chunks.remainder().iter().enumerate() {
+    }
+
+    /// Few endings: compares each with the string section a block at a time. The inner loop has no exits, so that it becomes
+    /// vector instructions; hits are rare and looked at byte by byte.
+    fn scan_for(&mut self, keys: &[u16], strings: &[u8], first: u32) {
+        const WINDOW: usize = BLOCK_BYTES + 2;
+        let mut at = 0;
+        while let Some(window) = strings.get(at..).and_then(|rest| rest.first_chunk::<WINDOW>()) {
+            for key in keys {
+                let [before, last] = key.to_le_bytes();
+                let mut hit = 0u8;
+                for nth in 0..BLOCK_BYTES {
+                    let ends = (window[nth] == before) & (window[nth + 1] == last) & (window[nth + 2] == 0);
+                    hit |= u8::from(ends);
+                }
+                if hit != 0 {
+                    self.look_closely(strings, at..at + WINDOW, *key, first);
+                }
+            }
+            at += BLOCK_BYTES;
+        }
+        for key in keys {
+            self.look_closely(strings, at..strings.len(), *key, first);
+        }
+    }
+
+    #[cold]
+    fn look_closely(&mut self, strings: &[u8], range: Range<usize>, key: u16, first: u32) {
+        let [before, last] = key.to_le_bytes();
+        for (nth, three) in strings[range.clone()].windows(3).enumerate() {
+            if three == [before, last, 0] {
+                self.note(&strings[..range.start + nth + 2], key, first);
+            }
+        }
+    }
+
+    /// Many endings: finds every NUL byte and asks what stands before it.
+    fn scan_all_ends(&mut self, strings: &[u8], first: u32) {
+        let mut blocks = strings.chunks_exact(BLOCK_BYTES);
+        let mut at = 0;
+        for block in &mut blocks {
+            let mut ends = zero_bytes(block);
+            while ends != 0 {
+                self.string_ends(strings, at + ends.trailing_zeros() as usize, first);
+                ends &= ends - 1;
+            }
+            at += BLOCK_BYTES;
+        }
+        for (nth, byte) in blocks.remainder().iter().enumerate() {
             if *byte == 0 {
                 self.string_ends(strings, at + nth, first);
             }
@@ -100,11 +151,16 @@ impl<'n> NameOffsets<'n> {
         self.found.is_empty()
     }
 
-    /// The wanted names (by number) that are read at `offset`.
+    /// 0 if no wanted name is read at `offset`, 1 if one may be: a number, so that loops over every type need no branch.
     #[inline]
-    pub(crate) fn at(&self, offset: u32) -> &[(u32, usize)] {
+    pub(crate) fn may_be_at(&self, offset: u32) -> u64 {
         let bit = filter_bit(offset);
-        if self.found_bits[bit >> 6] & (1 << (bit & 63)) == 0 {
+        self.found_bits[bit >> 6] >> (bit & 63) & 1
+    }
+
+    /// The wanted names (by number) that are read at `offset`.
+    pub(crate) fn at(&self, offset: u32) -> &[(u32, usize)] {
+        if self.may_be_at(offset) == 0 {
             return &[];
         }
         let from = self.found.partition_point(|(at, _)| *at < offset);
@@ -117,17 +173,26 @@ fn ending(before: u8, last: u8) -> u16 {
     u16::from_le_bytes([before, last])
 }
 
-/// A bit number below 4096.
+/// A bit number below 65,536.
 #[inline]
 fn filter_bit(offset: u32) -> usize {
-    (offset.wrapping_mul(0x9e37_79b1) >> 20) as usize
+    (offset.wrapping_mul(0x9e37_79b1) >> 16) as usize
 }
 
-/// The top bit of each byte of `word` that is zero, and no other bit. Exact: no carry leaves a byte.
+/// One bit for each byte of a block of 64 that is zero.
 #[inline]
-fn zero_bytes(word: u64) -> u64 {
+fn zero_bytes(block: &[u8]) -> u64 {
     const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    !(((word & LOW) + LOW) | word | LOW)
+    let mut bits = 0;
+    for (nth, chunk) in block.chunks_exact(8).enumerate() {
+        let word = chunk.first_chunk::<8>().map_or(u64::MAX, |bytes| u64::from_le_bytes(*bytes));
+        // The top bit of each byte that is zero and no other bit: no carry leaves a byte.
+        let tops = !(((word & LOW) + LOW) | word | LOW);
+        // Gathers the eight top bits in the highest byte.
+        let gathered = (tops >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        bits |= gathered << (8 * nth);
+    }
+    bits
 }
 
 #[cfg(test)]
@@ -150,16 +215,31 @@ mod tests {
     }
 
     #[test]
-    fn zero_bytes_are_found_exactly() {
-        for word in [0u64, 1, 0x0100, 0x8000_0000_0000_0001, 0x0001_0080_ff00_7f01, u64::MAX] {
-            let expected: u64 = word
-                .to_le_bytes()
-                .iter()
-                .enumerate()
-                .filter(|(_, byte)| **byte == 0)
-                .map(|(nth, _)| 0x80 << (8 * nth))
-                .sum();
-            assert_eq!(zero_bytes(word), expected, "{word:#x}");
+    fn few_and_many_names_are_found_alike_wherever_they_stand() {
+        let endings: Vec<String> = (0..40).map(|nth| format!("name{nth:02}_{nth:02}")).collect();
+        for before in 0..200 {
+            let mut strings = vec![0u8];
+            strings.resize(before + 1, b'x');
+            strings.extend(b"\0first\0second\0");
+            strings.resize(strings.len() + 200 - before, b'y');
+            strings.extend(b"\0last\0");
+            let mut names = vec!["first", "second", "last", "absent"];
+            let few = offsets(&strings, &names);
+            names.extend(endings.iter().map(String::as_str));
+            assert_eq!(few, offsets(&strings, &names));
+            let at = 100 + before as u32;
+            assert_eq!(few, [(at + 2, 0), (at + 8, 1), (316, 2)]);
         }
+    }
+
+    #[test]
+    fn zero_bytes_are_found_exactly() {
+        let mut block = [0u8; 64];
+        for (nth, byte) in block.iter_mut().enumerate() {
+            *byte = [0, 1, 0x80, 0xff, 0x7f, 0, 0, 0x10][nth * nth % 8];
+        }
+        let expected = (0..64).filter(|nth| block[*nth] == 0).map(|nth| 1 << nth).sum::<u64>();
+        assert_eq!(zero_bytes(&block), expected);
+        assert_eq!((zero_bytes(&[0; 64]), zero_bytes(&[1; 64])), (u64::MAX, 0));
     }
 }

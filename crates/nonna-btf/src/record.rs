@@ -9,58 +9,19 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::header::{ByteOrder, Header};
 use crate::kind::{Kind, TypeId};
-
-/// Bytes of `struct btf_type`.
-pub(crate) const HEAD_BYTES: usize = 12;
-/// One index entry per so many types: 16 kB of index for a kernel's 126,000 types, and at most 31 records to step over.
-const INDEX_STRIDE: u32 = 32;
-/// The kind field can name this many kinds (`BTF_MAX_KIND`).
-const KIND_LIMIT: usize = 128;
+use crate::walk::{
+    HEAD_BYTES, INDEX_STRIDE, Passing, RecordSizes, build_index, pass_over, raw_kind, raw_vlen,
+};
 
 /// Longer names are taken for broken: kernels allow 512 bytes, mangled names of other languages are longer. A bound keeps the
 /// cost of looking at a type small.
 const MAX_NAME_BYTES: usize = 8 << 10;
 
-/// Bytes after the head: a fixed part, and so many for each of `vlen` entries.
-#[derive(Clone, Copy, Debug, Default)]
-struct TailSize {
-    fixed: u8,
-    entry: u8,
-}
-
-const fn tail(fixed: u8, entry: u8) -> Option<TailSize> {
-    Some(TailSize { fixed, entry })
-}
-
-/// Tail sizes by kind number (include/uapi/linux/btf.h); `None`: unknown.
-const KNOWN_TAILS: [Option<TailSize>; Kind::ALL.len()] = [
-    None,
-    tail(4, 0),
-    tail(0, 0),
-    tail(12, 0),
-    tail(0, 12),
-    tail(0, 12),
-    tail(0, 8),
-    tail(0, 0),
-    tail(0, 0),
-    tail(0, 0),
-    tail(0, 0),
-    tail(0, 0),
-    tail(0, 0),
-    tail(0, 8),
-    tail(4, 0),
-    tail(0, 12),
-    tail(0, 0),
-    tail(4, 0),
-    tail(0, 0),
-    tail(0, 12),
-];
-
 /// One BTF blob with its frame and index; split BTF points to its base.
 pub(crate) struct Part {
     owner: Box<dyn AsRef<[u8]> + Send + Sync>,
     header: Header,
-    tails: Box<[Option<TailSize>; KIND_LIMIT]>,
+    sizes: RecordSizes,
     pub(crate) base: Option<Arc<Part>>,
     /// Number of the first type in this blob.
     pub(crate) first_id: u32,
@@ -88,16 +49,16 @@ impl Part {
             Some(base) => (base.end_id, base.end_string),
             None => (1, 0),
         };
-        let tails = tails_with_layout(bytes.get(header.layout.clone()).unwrap_or(&[]));
+        let sizes = RecordSizes::with_layout(bytes.get(header.layout.clone()).unwrap_or(&[]));
         let types = bytes.get(header.types.clone()).unwrap_or(&[]);
-        let (index, count) = build_index(types, header.order, &tails, first_id)?;
+        let (index, count) = build_index(types, header.order, &sizes, first_id)?;
         let string_bytes = u32::try_from(header.strings.len()).unwrap_or(u32::MAX);
         let end_id =
             first_id.checked_add(count).ok_or(Error::BadSplit { reason: "there are too many types" })?;
         let end_string = first_string
             .checked_add(string_bytes)
             .ok_or(Error::BadSplit { reason: "there are too many strings" })?;
-        Ok(Part { owner, header, tails, base, first_id, end_id, first_string, end_string, index })
+        Ok(Part { owner, header, sizes, base, first_id, end_id, first_string, end_string, index })
     }
 
     pub(crate) fn order(&self) -> ByteOrder {
@@ -184,71 +145,24 @@ impl Part {
         self.records_from(0, self.first_id)
     }
 
+    /// Shows `visit` the number, kind and name offset of every type of this blob, fast and not quite in order; see
+    /// [`pass_over`].
+    pub(crate) fn pass_over(&self, mut visit: impl FnMut(TypeId, u8, u32) -> bool) {
+        pass_over(
+            self.types(),
+            self.header.order,
+            &self.sizes,
+            &self.index,
+            |Passing { nth, raw_kind, name_offset }| {
+                visit(TypeId(self.first_id.saturating_add(nth)), raw_kind, name_offset)
+            },
+        );
+    }
+
     fn records_from(&self, offset: u32, id: u32) -> Records<'_> {
         let types = self.types();
         Records { part: self, types, at: usize::try_from(offset).unwrap_or(types.len()), id }
     }
-}
-
-/// Adds the kinds that the blob's own layout section describes (`struct btf_layout`: bytes after the head, bytes of
-/// each entry, 16 bits of flags), so that records of kinds from the future can be stepped over.
-fn tails_with_layout(layout: &[u8]) -> Box<[Option<TailSize>; KIND_LIMIT]> {
-    let mut tails = [None; KIND_LIMIT];
-    for (slot, entry) in tails.iter_mut().zip(layout.chunks_exact(4)) {
-        *slot = tail(entry[0], entry[1]);
-    }
-    tails[..KNOWN_TAILS.len()].copy_from_slice(&KNOWN_TAILS);
-    Box::new(tails)
-}
-
-/// Walks the section once: checks that every record is whole and notes where every 32nd one starts.
-fn build_index(
-    types: &[u8],
-    order: ByteOrder,
-    tails: &[Option<TailSize>; KIND_LIMIT],
-    first_id: u32,
-) -> Result<(Box<[u32]>, u32), Error> {
-    let mut index = Vec::with_capacity(types.len() / HEAD_BYTES / INDEX_STRIDE as usize / 2);
-    let (mut at, mut count) = (0usize, 0u32);
-    while at < types.len() {
-        if count.is_multiple_of(INDEX_STRIDE) {
-            index
-                .push(u32::try_from(at).map_err(|_| Error::BadSplit { reason: "there are too many types" })?);
-        }
-        let rest = &types[at..];
-        let needed = if rest.len() < HEAD_BYTES {
-            HEAD_BYTES
-        } else {
-            let info = order.word(rest, 4);
-            record_bytes(info, tails).ok_or(Error::UnknownKind {
-                id: TypeId(first_id.saturating_add(count)),
-                kind: raw_kind(info),
-            })?
-        };
-        if rest.len() < needed {
-            let (needed_bytes, found_bytes) = (needed as u64, rest.len() as u64);
-            return Err(Error::Truncated { what: "a type", needed_bytes, found_bytes });
-        }
-        at += needed;
-        count += 1;
-    }
-    Ok((index.into_boxed_slice(), count))
-}
-
-/// Bits 24 to 30: older kernels use only the lower five and keep the others zero.
-fn raw_kind(info: u32) -> u8 {
-    ((info >> 24) & 0x7f) as u8
-}
-
-/// Bits 0 to 23: older kernels use only the lower sixteen and keep the others zero.
-fn raw_vlen(info: u32) -> u32 {
-    info & 0x00ff_ffff
-}
-
-#[inline]
-fn record_bytes(info: u32, tails: &[Option<TailSize>; KIND_LIMIT]) -> Option<usize> {
-    let size = tails[usize::from(raw_kind(info))]?;
-    Some(HEAD_BYTES + usize::from(size.fixed) + raw_vlen(info) as usize * usize::from(size.entry))
 }
 
 /// Steps over the records of one blob.
@@ -269,7 +183,7 @@ impl<'a> Iterator for Records<'a> {
         let head = rest.first_chunk::<HEAD_BYTES>()?;
         let order = self.part.header.order;
         let info = order.word(head, 4);
-        let len = record_bytes(info, &self.part.tails)?;
+        let len = self.part.sizes.record_bytes(info)?;
         let tail = rest.get(HEAD_BYTES..len)?;
         let record = Record {
             part: self.part,

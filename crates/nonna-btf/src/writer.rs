@@ -10,9 +10,9 @@ use crate::error::Error;
 use crate::file::Btf;
 use crate::header::{ByteOrder, HEADER_BYTES, MAGIC};
 use crate::kind::{Kind, TypeId};
-use crate::record::HEAD_BYTES;
 use crate::strings::StringTable;
 use crate::types::{EnumValue, Int, Linkage, Member, Param, SectionVar, Type};
+use crate::walk::HEAD_BYTES;
 
 /// Most entries of one type that every kernel takes (`BTF_MAX_VLEN` before it grew to 24 bits).
 const MAX_ENTRIES: usize = 0xffff;

@@ -4,6 +4,7 @@
 //! ships depends on it.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to people")]
 
+mod bench;
 mod kernels;
 mod packages;
 mod tally;
@@ -33,6 +34,9 @@ enum Verb {
     Test(test::Options),
     /// Run the kernel tests on Debian's kernels under QEMU.
     Kernels(kernels::Options),
+    /// Measure against peers, in turns.
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -51,5 +55,6 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Tidy => tidy::command(&workspace),
         Verb::Test(options) => test::command(&workspace, options),
         Verb::Kernels(options) => kernels::command(&workspace, options),
+        Verb::Bench(bench) => bench::command(&workspace, bench),
     }
 }

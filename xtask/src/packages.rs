@@ -46,8 +46,7 @@ pub fn can_install() -> bool {
 
 /// Whether this user is root.
 pub fn is_root() -> bool {
-    // `/proc/self` belongs to the effective user of the process.
-    std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+    rustix::process::geteuid().is_root()
 }
 
 /// Makes sure that programs are there, installing their packages where that is possible. What stays missing is the result.

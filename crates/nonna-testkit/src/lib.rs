@@ -38,6 +38,7 @@ mod verdict;
 
 pub use cgroup::unified_mount;
 pub use gate::{FeatureProbe, Gate, Gates};
+pub use isolate::enter as enter_namespaces;
 pub use leaks::{ObjectId, ObjectIds, ObjectKind};
 pub use need::{MODULES, ModuleInfo, Need, Skip};
 pub use pins::{Drift, PinFile, Pins, SuitePins, running_release};

@@ -10,6 +10,6 @@ mod opt;
 mod options;
 
 pub use error::CodegenError;
-pub use expand::expand;
+pub use expand::{SYSCALL_WANTED_COMPAT, SYSCALL_WANTED_NATIVE, expand, syscall_table_name};
 pub use opt::optimize;
 pub use options::{KernelLoads, Options};

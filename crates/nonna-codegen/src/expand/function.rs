@@ -130,6 +130,21 @@ impl<'x, 'a> Rewriter<'x, 'a> {
         }
     }
 
+    /// The context: a program's own, or the one that a dispatcher hands on.
+    pub fn context(&mut self) -> Result<Value, CodegenError> {
+        if self.hook.is_some() {
+            return Ok(self.b.context());
+        }
+        let function = self.b.function();
+        let params = &function.blocks[function.entry()].params;
+        let context = params.iter().find(|p| function.type_of(**p) == Type::Pointer(Region::Context));
+        context.copied().ok_or_else(|| CodegenError::NotAtHook {
+            function: function.name.clone(),
+            what: "a stack".to_owned(),
+            span: None,
+        })
+    }
+
     /// Makes a replaced instruction a copy of what was computed for it.
     fn become_copy(&mut self, id: InstId, value: Value) {
         self.b.function_mut().insts[id].inst = Inst::Cast(value);

@@ -14,6 +14,7 @@ mod memory;
 mod path;
 mod resources;
 mod shorthand;
+mod syscall;
 mod types;
 mod words;
 
@@ -24,6 +25,8 @@ use crate::{CodegenError, Options};
 use function::Rewriter;
 use resources::Resources;
 
+pub use syscall::{SYSCALL_WANTED_COMPAT, SYSCALL_WANTED_NATIVE, syscall_table_name};
+
 /// Expands the big instructions of every function of the module.
 ///
 /// # Errors
@@ -31,6 +34,7 @@ use resources::Resources;
 /// [`CodegenError`] where the target lacks what an instruction needs.
 pub fn expand(module: &mut Module, target: &Target, options: &Options<'_>) -> Result<(), CodegenError> {
     let mut expander = Expander { module, target, options, resources: Resources::default() };
+    expander.merge_syscalls()?;
     let ids: Vec<FuncId> = expander.module.functions.keys().collect();
     for id in ids {
         Rewriter::rewrite(&mut expander, id)?;

@@ -3,3 +3,4 @@
 
 mod kit;
 mod records;
+mod syscalls;

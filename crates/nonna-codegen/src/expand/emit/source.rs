@@ -126,7 +126,7 @@ impl Rewriter<'_, '_> {
                 let name = name.ok_or_else(|| plan.unfit(idx))?;
                 self.write_env(record, field, task, &name)?;
             }
-            FieldSource::Stack { space, .. } => self.write_stack(record, field, space),
+            FieldSource::Stack { space, .. } => self.write_stack(record, field, space)?,
             FieldSource::Path { source, pointer } => self.write_path(record, field, source, pointer)?,
             FieldSource::Scalar(_) | FieldSource::Memory { .. } => return Err(plan.unfit(idx)),
         }
@@ -186,9 +186,9 @@ impl Rewriter<'_, '_> {
         self.b.jump_into(done);
     }
 
-    fn write_stack(&mut self, record: &mut Record, field: Field, space: Space) {
+    fn write_stack(&mut self, record: &mut Record, field: Field, space: Space) -> Result<(), CodegenError> {
         let place = record.place(self, field.room_bytes);
-        let context = self.b.context();
+        let context = self.context()?;
         let room = self.b.iconst(i64::from(field.max_bytes));
         let flags = self.b.iconst(if space == Space::User { USER_STACK_FLAG } else { 0 });
         let read = self.b.call_helper(helper::GET_STACK, &[context, place.address, room, flags]);
@@ -196,6 +196,7 @@ impl Rewriter<'_, '_> {
         let done = self.present_or_absent(record, field, present);
         record.keep(self, &place, field.descriptor_offset, read, read, false);
         self.b.jump_into(done);
+        Ok(())
     }
 
     fn write_path(

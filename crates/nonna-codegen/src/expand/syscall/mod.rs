@@ -1,0 +1,97 @@
+//! System calls: one program on every entry and one on every return, that calls the functions of those it knows.
+//!
+//! A program on `sys_enter` taxes every system call of the machine, so there is one for all sensors, and it first looks up
+//! the call's number in a table of bytes: a miss costs eight instructions. Programs on [`Hook::Syscall`] become
+//! functions that it calls with the context, the arguments in memory and, on return, the result.
+//!
+//! 32-bit processes have other numbers and registers. Which table counts is told by the task's state, since a
+//! 64-bit process can make 32-bit calls too. Their old way to sockets, `socketcall`, is taken apart.
+
+mod dispatcher;
+mod numbers;
+mod sensor;
+
+use nonna_bpf::{Hook, SyscallPhase};
+use nonna_ir::{DataDecl, DataId, FuncId, FunctionKind};
+
+use super::Expander;
+use crate::CodegenError;
+use dispatcher::Dispatcher;
+use numbers::Numbers;
+
+/// Numbers in the table; the kernel has fewer.
+const TABLE_ENTRIES: u32 = 512;
+/// Arguments of a system call.
+const MAX_ARGS: u8 = 6;
+/// The global variable that switches system call sensors on and off: one byte for each number below 512, a sum of
+/// [`SYSCALL_WANTED_NATIVE`] and [`SYSCALL_WANTED_COMPAT`]. User space may change it at any time.
+pub const fn syscall_table_name(phase: SyscallPhase) -> &'static str {
+    match phase {
+        SyscallPhase::Enter => "syscalls_entered",
+        SyscallPhase::Exit => "syscalls_left",
+    }
+}
+
+/// In a byte of the table: the 64-bit call with this number is wanted.
+pub const SYSCALL_WANTED_NATIVE: u8 = 1;
+/// In a byte of the table: the 32-bit call with this number is wanted.
+pub const SYSCALL_WANTED_COMPAT: u8 = 2;
+
+/// A function that serves a system call.
+struct Sensor {
+    function: FuncId,
+    numbers: Numbers,
+}
+
+impl Expander<'_> {
+    /// Turns the programs on system calls into functions of two dispatchers.
+    pub fn merge_syscalls(&mut self) -> Result<(), CodegenError> {
+        for phase in [SyscallPhase::Enter, SyscallPhase::Exit] {
+            let sensors = self.sensors(phase)?;
+            if sensors.is_empty() {
+                continue;
+            }
+            let mut args_used = [false; MAX_ARGS as usize];
+            for sensor in &sensors {
+                let function = &mut self.module.functions[sensor.function];
+                sensor::become_function(function, phase, &mut args_used)?;
+            }
+            let table = self.syscall_table(phase, &sensors);
+            let program = Dispatcher::new(self, phase, table, &args_used)?.build(&sensors);
+            self.module.functions.push(program);
+        }
+        Ok(())
+    }
+
+    fn sensors(&self, phase: SyscallPhase) -> Result<Vec<Sensor>, CodegenError> {
+        let mut sensors = Vec::new();
+        for (function, data) in self.module.functions.iter() {
+            let FunctionKind::Program { hook: Hook::Syscall { phase: its_phase, name } } = &data.kind else {
+                continue;
+            };
+            if *its_phase == phase {
+                let numbers =
+                    Numbers::of(name).ok_or_else(|| CodegenError::UnknownSyscall { name: name.clone() })?;
+                sensors.push(Sensor { function, numbers });
+            }
+        }
+        Ok(sensors)
+    }
+
+    fn syscall_table(&mut self, phase: SyscallPhase, sensors: &[Sensor]) -> DataId {
+        let mut bytes = vec![0; TABLE_ENTRIES as usize];
+        for sensor in sensors {
+            for &number in &sensor.numbers.native {
+                bytes[number as usize] |= SYSCALL_WANTED_NATIVE;
+            }
+            for &number in &sensor.numbers.compat {
+                bytes[number as usize] |= SYSCALL_WANTED_COMPAT;
+            }
+            if sensor.numbers.socketcall.is_some() {
+                bytes[numbers::SOCKETCALL as usize] |= SYSCALL_WANTED_COMPAT;
+            }
+        }
+        let name = syscall_table_name(phase).to_owned();
+        self.module.data.push(DataDecl { name, bytes, align: 8, mutable: true })
+    }
+}

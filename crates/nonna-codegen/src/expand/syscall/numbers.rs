@@ -1,0 +1,85 @@
+//! Numbers of system calls by name.
+
+use std::str::FromStr;
+
+use syscalls::{x86, x86_64};
+
+/// The number of `socketcall` in 32-bit processes.
+pub const SOCKETCALL: u32 = x86::Sysno::socketcall as u32;
+
+/// What `socketcall` can be asked to do, by its first argument (include/uapi/linux/net.h).
+const SOCKET_CALLS: &[(&str, u32)] = &[
+    ("socket", 1),
+    ("bind", 2),
+    ("connect", 3),
+    ("listen", 4),
+    ("accept", 5),
+    ("getsockname", 6),
+    ("getpeername", 7),
+    ("socketpair", 8),
+    ("send", 9),
+    ("recv", 10),
+    ("sendto", 11),
+    ("recvfrom", 12),
+    ("shutdown", 13),
+    ("setsockopt", 14),
+    ("getsockopt", 15),
+    ("sendmsg", 16),
+    ("recvmsg", 17),
+    ("accept4", 18),
+    ("recvmmsg", 19),
+    ("sendmmsg", 20),
+];
+
+/// Under which numbers one system call goes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// In 64-bit processes.
+    pub native: Vec<u32>,
+    /// In 32-bit calls; a call that once had 16-bit user ids has two.
+    pub compat: Vec<u32>,
+    /// As the first argument of `socketcall`.
+    pub socketcall: Option<u32>,
+}
+
+impl Numbers {
+    /// The numbers of a call; `None` where neither table has it.
+    pub fn of(name: &str) -> Option<Self> {
+        let native: Vec<u32> = x86_64::Sysno::from_str(name).into_iter().map(|call| call as u32).collect();
+        let wide = format!("{name}32");
+        let compat: Vec<u32> = [name, &wide]
+            .into_iter()
+            .filter_map(|name| x86::Sysno::from_str(name).ok())
+            .map(|call| call as u32)
+            .collect();
+        let socketcall = SOCKET_CALLS.iter().find(|(known, _)| *known == name).map(|&(_, number)| number);
+        let known = !(native.is_empty() && compat.is_empty() && socketcall.is_none());
+        known.then_some(Self { native, compat, socketcall })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(native: &[u32], compat: &[u32], socketcall: Option<u32>) -> Option<Numbers> {
+        Some(Numbers { native: native.to_vec(), compat: compat.to_vec(), socketcall })
+    }
+
+    #[test]
+    fn a_name_has_its_numbers_in_both_tables() {
+        assert_eq!(Numbers::of("openat"), numbers(&[257], &[295], None));
+        assert_eq!(Numbers::of("setuid"), numbers(&[105], &[23, 213], None));
+        assert_eq!(Numbers::of("connect"), numbers(&[42], &[362], Some(3)));
+        assert_eq!(Numbers::of("accept"), numbers(&[43], &[], Some(5)));
+        assert_eq!(Numbers::of("waitpid"), numbers(&[], &[7], None));
+        assert_eq!(Numbers::of("opennat"), None);
+    }
+
+    #[test]
+    fn every_number_fits_the_table() {
+        let native = x86_64::Sysno::iter().map(|call| call as u32).max();
+        let compat = x86::Sysno::iter().map(|call| call as u32).max();
+        assert!(native.max(compat).unwrap() < super::super::TABLE_ENTRIES);
+    }
+}

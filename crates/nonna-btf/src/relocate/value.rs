@@ -85,7 +85,8 @@ fn enum_value(spec: &Spec<'_>) -> Result<Value, Error> {
     };
     let value =
         found.values().nth(step.nth as usize).ok_or_else(|| spec.bad("it names no enumeration value"))?;
-    // The sign goes up to 64 bits; a cast keeps those.
+    // The sign goes up to 64 bits; a cast keeps those. Unsigned 32-bit values stay what they are, as compilers write them;
+    // libbpf extends their top bit as if it were a sign.
     Ok(Value::certain(value.value as u64))
 }
 

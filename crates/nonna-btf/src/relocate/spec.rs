@@ -18,6 +18,9 @@ use super::{essential_name, same_as};
 /// Steps of an access, anonymous members included (`BPF_CORE_SPEC_MAX_LEN`).
 const MAX_STEPS: usize = 64;
 
+/// No access reaches this far (128 GiB); below it, sums of offsets cannot overflow.
+const MAX_BITS: u64 = 1 << 40;
+
 /// An access in one BTF.
 #[derive(Clone, Debug)]
 pub(super) struct Spec<'b> {
@@ -115,7 +118,7 @@ impl<'b> Spec<'b> {
         let bits =
             self.btf.size_of(element)?.checked_mul(u64::from(nth)).and_then(|bytes| bytes.checked_mul(8));
         let offset = bits.and_then(|bits| self.bit_offset.checked_add(bits));
-        self.bit_offset = offset.ok_or(Error::Overflow { id: element })?;
+        self.bit_offset = offset.filter(|bits| *bits < MAX_BITS).ok_or(Error::Overflow { id: element })?;
         Ok(())
     }
 

@@ -36,7 +36,21 @@ impl Types {
         kernel: &'a Btf,
     ) -> impl FnMut(TypeId, &str, K) -> Result<Resolution, Error> + use<'a> {
         let texts = [
-            "0", "0:0", "0:1", "0:2", "0:3", "0:1:2", "0:1:5", "0:2:9", "1:0", "1", "2", "x", "", "0:9",
+            "0",
+            "0:0",
+            "0:1",
+            "0:2",
+            "0:3",
+            "0:1:2",
+            "0:1:5",
+            "0:2:9",
+            "1:0",
+            "1",
+            "2",
+            "x",
+            "",
+            "4294967295:0",
+            "0:9",
             "0:0:0",
         ];
         let offsets: Vec<(&str, u32)> = texts.iter().map(|text| (*text, self.b.string(text))).collect();
@@ -306,6 +320,7 @@ fn relocations_that_make_no_sense_are_errors() {
     let flexible = local.b.add_array(local.int, local.int, 0);
     let s = local.b.add_struct("s", 8, &[member("x", local.int, 0), member("last", flexible, 64)]);
     let t = local.b.add_struct("t", 8, &[member("first", flexible, 0), member("x", local.int, 64)]);
+    let huge = local.b.add_struct("huge", 1 << 28, &[member("x", local.int, u32::MAX - 7)]);
     let anonymous = local.b.add_struct("", 8, &[member("x", local.int, 0)]);
     let mut kernel = types();
     let flexible = kernel.b.add_array(kernel.int, kernel.int, 0);
@@ -327,5 +342,6 @@ fn relocations_that_make_no_sense_are_errors() {
     bad(s, "0:1:2", K::FieldSigned);
     // The last member may be reached into at any index, here and in the kernel.
     assert_eq!(value(resolve(s, "0:1:2", K::FieldByteOffset)), (16, Some(12)));
+    assert!(matches!(resolve(huge, "4294967295:0", K::FieldByteOffset), Err(Error::Overflow { .. })));
     assert!(matches!(resolve(TypeId(999), "0", K::TypeExists), Err(Error::NoSuchType { .. })));
 }

@@ -4,11 +4,25 @@
 //! [`Object`](nonna_bpf::Object) of instructions and maps comes out. The same module, target and options give the same
 //! bytes. Nothing here knows a source language or the running kernel.
 
+mod assemble;
+mod btf;
+mod compile;
+mod data;
+mod emit;
 mod error;
 mod expand;
+mod frame;
+mod helper;
+mod hook;
+mod isel;
+mod legalize;
+mod mir;
 mod opt;
 mod options;
+mod regalloc;
+mod scratch;
 
+pub use compile::compile;
 pub use error::CodegenError;
 pub use expand::{SYSCALL_WANTED_COMPAT, SYSCALL_WANTED_NATIVE, expand, syscall_table_name};
 pub use opt::optimize;

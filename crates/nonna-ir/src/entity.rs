@@ -87,6 +87,11 @@ impl<K: Entity, V> Arena<K, V> {
         self.items.get(key.idx())
     }
 
+    /// Drops the items behind the first `len`.
+    pub fn truncate(&mut self, len: usize) {
+        self.items.truncate(len);
+    }
+
     /// Number of items.
     pub fn len(&self) -> usize {
         self.items.len()

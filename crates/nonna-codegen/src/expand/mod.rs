@@ -25,6 +25,8 @@ use crate::{CodegenError, Options};
 use function::Rewriter;
 use resources::Resources;
 
+pub(crate) use resources::drops_map;
+
 pub use syscall::{SYSCALL_WANTED_COMPAT, SYSCALL_WANTED_NATIVE, syscall_table_name};
 
 /// Expands the big instructions of every function of the module.

@@ -1,0 +1,264 @@
+//! Scratch memory: per-CPU map values for private memory that the stack does not hold.
+//!
+//! A function that needs it claims an entry of its own map before anything else and releases it at every return. A
+//! program can be interrupted by itself on the same processor, also in the middle of a claim, so an entry is taken by
+//! exchanging a word in it: whoever finds 0 has it. Where all entries are taken the run is given up and counted.
+
+use nonna_bpf::{AtomicOp, MapFlags, MapType, MemSize};
+use nonna_event::DropReason;
+use nonna_ir::{
+    BinaryOp, Block, Entity, Function, FunctionBuilder, Inst, Jump, MapDecl, MapId, Module, Region, Slot,
+    Terminator, Type, Value,
+};
+
+use crate::CodegenError;
+
+/// Bytes of a per-CPU map value at most (`PCPU_MIN_UNIT_SIZE` in include/linux/percpu.h).
+pub const MAX_VALUE_BYTES: u32 = 32 * 1024;
+/// The word at the start of the first map's values that says whether the entry is taken.
+const TAKEN_BYTES: u32 = 8;
+/// Slots beyond this are scratch memory in any case.
+const STACK_SLOT_MAX_BYTES: u32 = 256;
+/// Slots beyond this are scratch memory too where there is some anyway.
+const SMALL_SLOT_BYTES: u32 = 64;
+
+/// Which slots go to scratch memory so that those on the stack have `stack_bytes` together at most.
+pub fn choose(function: &Function, stack_bytes: u32) -> Vec<Slot> {
+    let is_big = |limit: u32| move |slot: &Slot| function.slots[*slot].bytes > limit;
+    let mut chosen: Vec<Slot> = function.slots.keys().filter(is_big(STACK_SLOT_MAX_BYTES)).collect();
+    let mut left: Vec<Slot> = function.slots.keys().filter(|slot| !chosen.contains(slot)).collect();
+    left.sort_by_key(|slot| std::cmp::Reverse(function.slots[*slot].bytes));
+    let mut bytes: u32 = left.iter().map(|slot| on_stack(function, *slot)).sum();
+    for slot in left {
+        let has_some = !chosen.is_empty();
+        if bytes > stack_bytes || (has_some && function.slots[slot].bytes > SMALL_SLOT_BYTES) {
+            bytes -= on_stack(function, slot);
+            chosen.push(slot);
+        }
+    }
+    chosen
+}
+
+/// Bytes of the slots that stay on the stack.
+pub fn stack_bytes(function: &Function, scratch: &[Slot]) -> u32 {
+    let stays = function.slots.keys().filter(|slot| !scratch.contains(slot));
+    stays.map(|slot| on_stack(function, slot)).sum()
+}
+
+fn on_stack(function: &Function, slot: Slot) -> u32 {
+    function.slots[slot].bytes.next_multiple_of(8)
+}
+
+/// Where scratch slots are.
+struct Layout {
+    /// For each chosen slot, which map and how far into its values.
+    places: Vec<(Slot, usize, u32)>,
+    /// Bytes of each map's values.
+    map_bytes: Vec<u32>,
+}
+
+impl Layout {
+    /// Packs slots into values, the largest first.
+    fn new(function: &Function, chosen: &[Slot]) -> Result<Self, CodegenError> {
+        let mut layout = Layout { places: Vec::with_capacity(chosen.len()), map_bytes: vec![TAKEN_BYTES] };
+        let mut order = chosen.to_vec();
+        order.sort_by_key(|slot| (std::cmp::Reverse(function.slots[*slot].bytes), slot.idx()));
+        for slot in order {
+            let bytes = function.slots[slot].bytes.next_multiple_of(8);
+            if bytes > MAX_VALUE_BYTES {
+                return Err(CodegenError::SlotTooLarge {
+                    function: function.name.clone(),
+                    bytes,
+                    limit: MAX_VALUE_BYTES,
+                    span: None,
+                });
+            }
+            let fits = layout.map_bytes.iter().position(|used| used + bytes <= MAX_VALUE_BYTES);
+            let map = fits.unwrap_or_else(|| {
+                layout.map_bytes.push(0);
+                layout.map_bytes.len() - 1
+            });
+            layout.places.push((slot, map, layout.map_bytes[map]));
+            layout.map_bytes[map] += bytes;
+        }
+        Ok(layout)
+    }
+
+    /// Makes the maps.
+    fn declare(&self, module: &mut Module, name: &str, entries: u32) -> Vec<MapId> {
+        let mut maps = Vec::with_capacity(self.map_bytes.len());
+        for (nth, &value_bytes) in self.map_bytes.iter().enumerate() {
+            let name = if nth == 0 { format!("scratch_{name}") } else { format!("scratch{nth}_{name}") };
+            maps.push(module.maps.push(MapDecl {
+                name,
+                map_type: MapType::PercpuArray,
+                key_bytes: 4,
+                value_bytes,
+                max_entries: entries,
+                flags: MapFlags::empty(),
+            }));
+        }
+        maps
+    }
+}
+
+/// Moves slots of a function to scratch memory; the module gets the maps.
+///
+/// # Errors
+///
+/// [`CodegenError::SlotTooLarge`] where a slot fits no map value.
+pub fn move_to_scratch(
+    function: Function,
+    chosen: &[Slot],
+    module: &mut Module,
+    entries: u32,
+) -> Result<Function, CodegenError> {
+    if chosen.is_empty() {
+        return Ok(function);
+    }
+    let layout = Layout::new(&function, chosen)?;
+    let maps = layout.declare(module, &function.name, entries);
+    let drops = crate::expand::drops_map(module);
+    let n_events = u32::try_from(module.events.len()).expect("fewer than 2^32 events");
+    let counter = DropReason::ScratchBusy.counter(n_events);
+    let entry = function.entry();
+    let mut claim = Claim { b: FunctionBuilder::resume(function, entry), key: None, maps };
+    let body = claim.move_body(entry);
+    let bases = claim.write(body, entries, (drops, counter));
+    claim.redirect(&layout, &bases);
+    claim.release_at_returns(body, bases[0]);
+    let mut function = claim.b.finish();
+    // What moved takes no stack; the numbers of the others stay.
+    for (slot, ..) in &layout.places {
+        function.slots[*slot].bytes = 0;
+    }
+    Ok(function)
+}
+
+/// Writes the claim of a function.
+struct Claim {
+    b: FunctionBuilder,
+    key: Option<Value>,
+    maps: Vec<MapId>,
+}
+
+impl Claim {
+    /// Empties the entry block; what it held goes to a new one.
+    fn move_body(&mut self, entry: Block) -> Block {
+        let body = self.b.new_block();
+        let function = self.b.function_mut();
+        let params = std::mem::take(&mut function.blocks[entry].params);
+        let taken = std::mem::take(&mut function.blocks[entry]);
+        function.blocks[body] = taken;
+        function.blocks[entry].params = params;
+        body
+    }
+
+    /// Tries one entry after the other; `body` goes on with what was claimed. Returns the base of each map's value.
+    fn write(&mut self, body: Block, entries: u32, drops: (MapId, u32)) -> Vec<Value> {
+        let slot = self.b.slot(4, 4);
+        self.key = Some(self.b.slot_address(slot));
+        let (claimed, none) = (self.b.new_block(), self.b.new_block());
+        let base = self.b.block_param(claimed, Type::Pointer(Region::MapValue { nullable: false }));
+        for nth in 0..entries {
+            self.store_key(i64::from(nth));
+            let value = self.look_up(self.maps[0], none);
+            let one = self.b.iconst(1);
+            let (op, size) = (AtomicOp::Exchange, MemSize::DW);
+            let exchange = Inst::Atomic { op, pointer: value, offset: 0, size, value: one, expected: None };
+            let taken = self.b.inst(exchange, Type::Int);
+            let next = self.b.new_block();
+            self.b.terminate(Terminator::Branch {
+                condition: taken,
+                then: Jump { block: next, args: Vec::new() },
+                otherwise: Jump { block: claimed, args: vec![value] },
+            });
+            self.b.switch_to(next);
+        }
+        self.b.jump(none, &[]);
+        self.b.switch_to(claimed);
+        let mut bases = vec![base];
+        for nth in 1..self.maps.len() {
+            bases.push(self.look_up(self.maps[nth], none));
+        }
+        self.b.jump(body, &[]);
+        self.give_up(none, drops);
+        bases
+    }
+
+    fn store_key(&mut self, key: i64) {
+        let pointer = self.key.expect("the key's address is made first");
+        let key = self.b.iconst(key);
+        self.b.store(pointer, 0, MemSize::W, key);
+    }
+
+    /// The value under the key that was stored, in a new block; to `none` where there is no such value.
+    fn look_up(&mut self, map: MapId, none: Block) -> Value {
+        let key = self.key.expect("the key's address is made first");
+        let found = self.b.map_lookup(map, key);
+        let there = self.b.new_block();
+        self.b.branch(found, there, none);
+        self.b.switch_to(there);
+        self.b.cast(found, Type::Pointer(Region::MapValue { nullable: false }))
+    }
+
+    /// Counts what was given up, and returns 0: all went well, and nothing is denied.
+    fn give_up(&mut self, none: Block, (drops, counter): (MapId, u32)) {
+        self.b.switch_to(none);
+        self.store_key(i64::from(counter));
+        let leave = self.b.new_block();
+        let count = self.look_up(drops, leave);
+        let one = self.b.iconst(1);
+        self.b.atomic_add(count, 0, MemSize::DW, one);
+        self.b.jump(leave, &[]);
+        self.b.switch_to(leave);
+        let zero = self.b.iconst(0);
+        self.b.ret(zero);
+    }
+
+    /// Makes addresses of the slots that moved addresses in the claimed values.
+    fn redirect(&mut self, layout: &Layout, bases: &[Value]) {
+        let function = self.b.function_mut();
+        let ids: Vec<_> = function.blocks.values().flat_map(|data| data.insts.clone()).collect();
+        for id in ids {
+            let Inst::SlotAddress(slot) = function.insts[id].inst else { continue };
+            let Some((_, map, offset)) = layout.places.iter().find(|(moved, ..)| *moved == slot) else {
+                continue;
+            };
+            let (map, offset) = (*map, i64::from(*offset));
+            // The constant is made by the block that holds the claim, which comes before all others.
+            let constant = constant_in_entry(function, offset);
+            function.insts[id].inst = Inst::Binary { op: BinaryOp::Add, left: bases[map], right: constant };
+            if let Some(result) = function.insts[id].result {
+                function.values[result].value_type = Type::Pointer(Region::MapValue { nullable: false });
+            }
+        }
+    }
+
+    /// Every return of the function's own code gives the entry back.
+    fn release_at_returns(&mut self, body: Block, base: Value) {
+        let blocks: Vec<Block> = self.b.function().blocks.keys().collect();
+        let is_own = |block: Block| block == body || block.idx() < body.idx();
+        for block in blocks.into_iter().filter(|block| is_own(*block)) {
+            if !matches!(self.b.function().blocks[block].terminator, Some(Terminator::Return(_))) {
+                continue;
+            }
+            let span = self.b.function().blocks[block].terminator_span;
+            self.b.at(span);
+            self.b.switch_to(block);
+            let zero = self.b.iconst(0);
+            self.b.store(base, 0, MemSize::DW, zero);
+        }
+    }
+}
+
+/// A constant defined at the start of the function.
+fn constant_in_entry(function: &mut Function, constant: i64) -> Value {
+    use nonna_ir::{InstData, ValueData, ValueDef};
+    let id = function.insts.push(InstData { inst: Inst::Const(constant), result: None, span: None });
+    let value = function.values.push(ValueData { value_type: Type::Int, def: ValueDef::Result(id) });
+    function.insts[id].result = Some(value);
+    let entry = function.entry();
+    function.blocks[entry].insts.insert(0, id);
+    value
+}

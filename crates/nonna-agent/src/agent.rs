@@ -24,6 +24,9 @@ use crate::procfs;
 /// How often housekeeping runs: accounts that changed, processes to forget.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
+/// Where observations go: each in turn, and `None` when nothing more is at hand and what is buffered should be shown.
+pub type Output<'o> = dyn FnMut(Option<&Observation>) -> io::Result<()> + 'o;
+
 /// Sensors that run, with what is needed to understand them.
 pub struct Agent {
     attached: Attached,
@@ -117,11 +120,7 @@ impl Agent {
     ///
     /// [`AgentError`] where a ring cannot be read or the output fails; a pipe whose reader went away ends the run
     /// without an error.
-    pub fn run(
-        mut self,
-        until: &Until,
-        output: &mut dyn FnMut(&Observation) -> io::Result<()>,
-    ) -> Result<Summary, AgentError> {
+    pub fn run(mut self, until: &Until, output: &mut Output<'_>) -> Result<Summary, AgentError> {
         let outcome = self.follow(until, output);
         for reading in &self.readings {
             reading.stop();
@@ -138,11 +137,7 @@ impl Agent {
         Ok(summary)
     }
 
-    fn follow(
-        &mut self,
-        until: &Until,
-        output: &mut dyn FnMut(&Observation) -> io::Result<()>,
-    ) -> Result<(), AgentError> {
+    fn follow(&mut self, until: &Until, output: &mut Output<'_>) -> Result<(), AgentError> {
         let mut housekeeping = Instant::now() + HOUSEKEEPING;
         loop {
             let now = Instant::now();
@@ -202,20 +197,20 @@ impl Agent {
         }
     }
 
-    fn release(
-        &mut self,
-        until_ns: u64,
-        output: &mut dyn FnMut(&Observation) -> io::Result<()>,
-    ) -> Result<(), AgentError> {
+    fn release(&mut self, until_ns: u64, output: &mut Output<'_>) -> Result<(), AgentError> {
+        let before = self.n_observations;
         while let Some(event) = self.ordering.pop(until_ns) {
             let observation = self.enrich(event);
             self.n_observations += 1;
-            output(&observation).map_err(|source| AgentError::Output { source })?;
+            output(Some(&observation)).map_err(|source| AgentError::Output { source })?;
+        }
+        if self.n_observations > before {
+            output(None).map_err(|source| AgentError::Output { source })?;
         }
         Ok(())
     }
 
-    fn finish(&mut self, output: &mut dyn FnMut(&Observation) -> io::Result<()>) -> Result<(), AgentError> {
+    fn finish(&mut self, output: &mut Output<'_>) -> Result<(), AgentError> {
         for reading in std::mem::take(&mut self.readings) {
             while let Ok(batch) = reading.batches.recv() {
                 self.decode(&batch);

@@ -16,5 +16,5 @@ mod pipeline;
 pub mod process;
 pub mod procfs;
 
-pub use agent::{Agent, Summary, Until};
+pub use agent::{Agent, Output, Summary, Until};
 pub use error::AgentError;

@@ -61,6 +61,16 @@ pub fn object(observation: &Observation) -> Value {
     Value::Object(out)
 }
 
+/// An event alone, without its process: its name and all its fields.
+pub fn event(event: &nonna_event::Event) -> Value {
+    let mut out = Map::new();
+    out.insert("event".to_owned(), json!(event.schema.name));
+    for (field, value) in event.schema.fields.iter().zip(&event.values) {
+        insert(&mut out, field, value);
+    }
+    Value::Object(out)
+}
+
 /// RFC 3339 with nine digits of a second, in UTC.
 fn time(observation: &Observation) -> String {
     format!("{:.9}", observation.time)

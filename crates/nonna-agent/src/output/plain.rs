@@ -10,8 +10,7 @@ use crate::output::sentence::sentence;
 pub struct Plain {
     /// With terminal colours.
     pub color: bool,
-    /// Time zone of the times shown.
-    pub time_zone: TimeZone,
+    time_zone: TimeZone,
 }
 
 /// Dim grey.
@@ -22,6 +21,11 @@ const YELLOW: &str = "\x1b[33m";
 const RESET: &str = "\x1b[0m";
 
 impl Plain {
+    /// With times of this machine's time zone.
+    pub fn new(color: bool) -> Self {
+        Self { color, time_zone: TimeZone::system() }
+    }
+
     /// One line without its line end. Text from the machine is escaped, so it cannot steer the terminal.
     pub fn line(&self, observation: &Observation) -> String {
         let time = observation.time.to_zoned(self.time_zone.clone()).strftime("%H:%M:%S").to_string();

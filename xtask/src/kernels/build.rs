@@ -41,20 +41,21 @@ pub struct Built {
     pub needs: GuestNeeds,
 }
 
-/// Builds process 1 and the suites.
+/// Builds process 1 and the suites, or those of one crate.
 ///
 /// # Errors
 ///
 /// If they do not build, or a suite does not say what it needs.
-pub fn build(workspace: &Workspace) -> Result<Built> {
+pub fn build(workspace: &Workspace, only: Option<&str>) -> Result<Built> {
     let members = workspace.members();
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(&workspace.root);
     command.args(["test", "--no-run", "--quiet", "--message-format=json-render-diagnostics"]);
     command.args(["--target", TARGET, "--target-dir", "target/kernels/build", "--bin", INIT]);
+    let is_wanted = |package: &Package| only.is_none_or(|only| only == package.name.as_str());
     let mut names = BTreeSet::new();
     for package in &members {
-        let suites = suites_of(package)?;
+        let suites = if is_wanted(package) { suites_of(package)? } else { Vec::new() };
         if !suites.is_empty() || package.name.as_str() == "nonna-testkit" {
             command.args(["--package", package.name.as_str()]);
         }
@@ -80,7 +81,7 @@ pub fn build(workspace: &Workspace) -> Result<Built> {
             let package =
                 members.iter().find(|p| p.id == artifact.package_id).context("a suite of no member")?;
             // The name of one crate's suite may be that of another's ordinary test.
-            if !suites_of(package)?.contains(&artifact.target.name.as_str()) {
+            if !is_wanted(package) || !suites_of(package)?.contains(&artifact.target.name.as_str()) {
                 continue;
             }
             let folder = package.manifest_path.parent().context("a manifest in a folder")?;

@@ -34,6 +34,9 @@ pub struct Options {
     /// Only this series: 6.1 or 6.12
     #[arg(long)]
     pub only: Option<String>,
+    /// Only suites of this crate
+    #[arg(long)]
+    pub package: Option<String>,
     /// Only tests whose name contains this
     #[arg(long)]
     pub test: Option<String>,
@@ -69,7 +72,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<Tally> {
     if kernels.is_empty() {
         return Ok(tally);
     }
-    let built = build::build(workspace)?;
+    let built = build::build(workspace, options.package.as_deref())?;
     anyhow::ensure!(!built.suites.is_empty(), "no crate has a test target named `kernel…`");
     for kernel in &kernels {
         tally.add(boot(workspace, kernel, &built, options)?);
@@ -214,15 +217,37 @@ fn bless(workspace: &Workspace, verdicts: &[Verdict]) -> Result<()> {
     Ok(())
 }
 
-/// The last lines of a console: what a person needs first.
+/// What a person needs first of a console: the reports of failed tests, or else its last lines.
 fn excerpt(console: &str) -> String {
     const LINES: usize = 60;
-    let lines: Vec<&str> = console.lines().collect();
-    let from = lines.len().saturating_sub(LINES);
-    lines[from..].iter().map(|line| format!("  | {}\n", line.trim_end())).collect()
+    let lines: Vec<&str> = console.lines().map(str::trim_end).collect();
+    let mut shown = Vec::new();
+    let mut in_report = false;
+    for line in &lines {
+        in_report = (in_report || *line == "failures:") && !line.starts_with("test result:");
+        if in_report {
+            shown.push(*line);
+        }
+    }
+    if shown.is_empty() {
+        shown = lines[lines.len().saturating_sub(LINES)..].to_vec();
+    }
+    shown.iter().map(|line| format!("  | {line}\n")).collect()
 }
 
 /// A kernel that cannot be had here.
 fn unavailable(series: &str, found: impl Into<String>) -> Skip {
     Skip::new(format!("kernel package of Linux {series}"), found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_of_failed_tests_come_first() {
+        let console = "boot\r\nfailures:\r\n\r\n---- a ----\r\nwhy\r\n\r\ntest result: FAILED. 0 passed\r\nreboot: Power down\r\n";
+        assert_eq!(excerpt(console), "  | failures:\n  | \n  | ---- a ----\n  | why\n  | \n");
+        assert_eq!(excerpt("boot\r\npanic\r\n"), "  | boot\n  | panic\n");
+    }
 }

@@ -25,5 +25,5 @@ mod scratch;
 pub use compile::compile;
 pub use error::CodegenError;
 pub use expand::{SYSCALL_WANTED_COMPAT, SYSCALL_WANTED_NATIVE, expand, syscall_table_name};
-pub use opt::optimize;
+pub use opt::{Pass, optimize};
 pub use options::{KernelLoads, Options};

@@ -1,6 +1,106 @@
 //! Optimises a module: from IR to IR, without knowing the target.
+//!
+//! Small passes run in rounds until none finds anything, at most [`MAX_ROUNDS`] times; each is linear or nearly so in the
+//! size of a function. Functions are optimised one by one: none is removed or merged, and maps, data and events stay.
+//!
+//! The kernel's verifier is a reader of what comes out, and a literal one. What these passes must not do is to make the
+//! program cleverer than it can follow: tests and masks stay unless what they show is plain from the instruction before
+//! ([`algebra`]), and values that were tested are not recomputed from what they were made of.
 
-use nonna_ir::Module;
+mod algebra;
+mod alias;
+mod control;
+mod dead;
+mod effects;
+mod fold;
+mod numbering;
+mod params;
+mod scoped;
+
+use nonna_ir::{Arena, Block, Function, Jump, MapDecl, MapId, Module, Terminator, ValueDef};
+
+/// Rounds of passes over one function. Two or three are usual; a bound keeps the time linear on any input.
+const MAX_ROUNDS: usize = 8;
+
+/// A pass over one function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// Decided branches, detours, chains, unreachable blocks.
+    Control,
+    /// Block parameters that are always the same.
+    Params,
+    /// Constants, algebra, repeated computations.
+    Numbering,
+    /// Unused results, parameters and writes.
+    Dead,
+}
+
+impl Pass {
+    /// Every pass in the order of a round.
+    pub const ALL: &[Pass] = &[Pass::Control, Pass::Params, Pass::Numbering, Pass::Dead];
+
+    /// Runs the pass over a valid function of a module with these maps; whether it changed anything. The function is valid
+    /// afterwards and means the same.
+    pub fn run(self, function: &mut Function, maps: &Arena<MapId, MapDecl>) -> bool {
+        // The other passes take it for granted that every block is reached.
+        let dropped = control::drop_unreachable(function);
+        let changed = match self {
+            Pass::Control => control::simplify_control(function),
+            Pass::Params => params::remove_constant_params(function),
+            Pass::Numbering => numbering::number_values(function),
+            Pass::Dead => dead::remove_dead(function, maps),
+        };
+        dropped || changed
+    }
+}
 
 /// Makes every function of the module smaller and faster; the module stays valid and means the same.
-pub fn optimize(_module: &mut Module) {}
+///
+/// The module must be valid ([`nonna_ir::validate`]).
+pub fn optimize(module: &mut Module) {
+    for function in module.functions.values_mut() {
+        for _ in 0..MAX_ROUNDS {
+            let mut changed = false;
+            for pass in Pass::ALL {
+                changed |= pass.run(function, &module.maps);
+            }
+            if !changed {
+                break;
+            }
+        }
+        dead::remove_unused_slots(function);
+        function.compact();
+    }
+}
+
+/// Where a terminator goes, to change it.
+fn jumps_mut(terminator: &mut Terminator) -> impl Iterator<Item = &mut Jump> {
+    let (first, second) = match terminator {
+        Terminator::Jump(jump) => (Some(jump), None),
+        Terminator::Branch { then, otherwise, .. } => (Some(then), Some(otherwise)),
+        Terminator::Return(_) => (None, None),
+    };
+    first.into_iter().chain(second)
+}
+
+/// Removes those parameters of a block, and what jumps bring for them. A predecessor may be named more than once.
+fn remove_params(function: &mut Function, predecessors: &[Block], block: Block, removed: &[bool]) {
+    let n_params = removed.len();
+    let keep = |items: &mut Vec<_>| {
+        let mut position = 0..;
+        items.retain(|_| position.next().is_some_and(|position: usize| !removed[position]));
+    };
+    for &predecessor in predecessors {
+        let terminator = function.blocks[predecessor].terminator.as_mut();
+        for jump in terminator.into_iter().flat_map(jumps_mut) {
+            // A branch with both ways to the block is named twice, and treated once.
+            if jump.block == block && jump.args.len() == n_params {
+                keep(&mut jump.args);
+            }
+        }
+    }
+    keep(&mut function.blocks[block].params);
+    for (position, &param) in (0..).zip(&function.blocks[block].params) {
+        function.values[param].def = ValueDef::Param(block, position);
+    }
+}

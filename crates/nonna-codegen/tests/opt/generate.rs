@@ -1,0 +1,537 @@
+//! Random valid programs with loops, joins, slots, maps, data, helpers and records.
+
+use nonna_bpf::{Hook, MapFlags, MapType, MemSize};
+use nonna_event::{EventSchema, Field, FieldType, Ring};
+use nonna_ir::{
+    BinaryOp, Bits, CompareOp, DataDecl, DataId, Entity, EventId, FieldSource, FuncId, FunctionBuilder,
+    FunctionKind, Inst, KernelField, MapDecl, MapId, Module, Predicate, Region, Relation, Slot, Space, Type,
+    Value,
+};
+
+use super::machine::SEND_SIGNAL;
+
+const NUMBERS: &[i64] = &[
+    0,
+    0,
+    1,
+    1,
+    2,
+    3,
+    5,
+    7,
+    8,
+    10,
+    16,
+    31,
+    32,
+    56,
+    63,
+    64,
+    100,
+    255,
+    256,
+    0xffff,
+    0x7fff_ffff,
+    0xffff_ffff,
+    1 << 32,
+    -1,
+    -2,
+    -8,
+    -128,
+    i64::MIN,
+    i64::MAX,
+];
+const SIZES: &[MemSize] = &[MemSize::B, MemSize::H, MemSize::W, MemSize::DW];
+const N_SLOTS: usize = 3;
+
+/// Decisions, taken from a list until it is used up and 0 from then on.
+struct Choices(std::vec::IntoIter<u32>);
+
+impl Choices {
+    fn below(&mut self, n: usize) -> usize {
+        self.0.next().unwrap_or(0) as usize % n
+    }
+
+    fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len())]
+    }
+}
+
+struct Generator {
+    choices: Choices,
+    b: FunctionBuilder,
+    /// Integers and kernel pointers that dominate the place where code is appended.
+    integers: Vec<Value>,
+    pointers: Vec<Value>,
+    in_program: bool,
+}
+
+/// A module whose first function is a program.
+pub fn module(choices: Vec<u32>) -> Module {
+    let mut module = declarations();
+    let mut choices = Choices(choices.into_iter());
+    let program = FunctionKind::Program {
+        hook: Hook::Fentry { function: "f".into(), point: nonna_bpf::ProbePoint::Return },
+    };
+    let mut functions = Vec::new();
+    for (name, kind, params) in
+        [("sub", FunctionKind::Subprogram, &[Type::Int, Type::Int][..]), ("program", program, &[])]
+    {
+        let in_program = kind != FunctionKind::Subprogram;
+        let b = FunctionBuilder::new(name, kind, params, Type::Int);
+        let integers = (0..params.len()).map(|idx| b.param(idx)).collect();
+        let mut generator = Generator { choices, b, integers, pointers: Vec::new(), in_program };
+        generator.begin();
+        generator.statements(0);
+        let result = generator.integer();
+        generator.b.ret(result);
+        functions.push(generator.b.finish());
+        choices = generator.choices;
+    }
+    // The program was made last and stands first.
+    for function in functions.into_iter().rev() {
+        module.functions.push(function);
+    }
+    module
+}
+
+fn declarations() -> Module {
+    let mut module = Module::default();
+    for (name, map_type) in [("hash", MapType::Hash), ("lru", MapType::LruHash)] {
+        let flags = MapFlags::empty();
+        let name = name.to_owned();
+        module.maps.push(MapDecl { name, map_type, key_bytes: 8, value_bytes: 16, max_entries: 9, flags });
+    }
+    module.data.push(DataDecl { name: "state".into(), bytes: vec![7; 16], align: 8, mutable: true });
+    let field = |name: &str| Field {
+        name: name.into(),
+        field_type: FieldType::Signed { bytes: 8 },
+        description: String::new(),
+    };
+    let fields = vec![field("left"), field("right")];
+    module.events.push(EventSchema { id: 1, name: "event".into(), fields, ring: Ring::Volume });
+    module
+}
+
+impl Generator {
+    fn begin(&mut self) {
+        for _ in 0..N_SLOTS {
+            let slot = self.b.slot(16, 8);
+            let address = self.b.slot_address(slot);
+            self.b.zero(address, 0, 16);
+        }
+        let task = self.b.current_task(None);
+        self.pointers.push(task);
+        let zero = self.b.iconst(0);
+        self.integers.push(zero);
+        if self.in_program {
+            let arg = self.b.arg(1, Type::Int);
+            self.integers.push(arg);
+        }
+    }
+
+    fn integer(&mut self) -> Value {
+        if self.choices.below(4) == 0 {
+            let number = self.choices.pick(NUMBERS);
+            return self.b.iconst(number);
+        }
+        // Late values more often, so that computations become deep.
+        let n = self.integers.len();
+        let back = self.choices.below(n.min(6));
+        if self.choices.below(3) == 0 {
+            self.integers[self.choices.below(n)]
+        } else {
+            self.integers[n - 1 - back]
+        }
+    }
+
+    fn pointer(&mut self) -> Value {
+        let n = self.pointers.len();
+        self.pointers[self.choices.below(n)]
+    }
+
+    fn slot(&mut self) -> Value {
+        let slot = Slot::from_idx(self.choices.below(N_SLOTS));
+        self.b.slot_address(slot)
+    }
+
+    fn statements(&mut self, depth: usize) {
+        for _ in 0..1 + self.choices.below(8) {
+            self.statement(depth);
+        }
+    }
+
+    fn statement(&mut self, depth: usize) {
+        match self.choices.below(if depth < 4 { 24 } else { 19 }) {
+            0..=4 => {
+                let value = self.arithmetic();
+                self.integers.push(value);
+            }
+            5 | 6 => {
+                let value = self.comparison();
+                self.integers.push(value);
+            }
+            7 | 8 => {
+                let value = self.conversion();
+                self.integers.push(value);
+            }
+            9 => self.kernel_load(),
+            10 | 11 => self.slot_access(),
+            12 => self.slot_bulk(),
+            13 => self.data_access(),
+            14 => self.helper(),
+            15 => self.emit(),
+            16 => self.map_change(),
+            17 => self.call(),
+            18 => self.repeat(),
+            19 | 20 => self.branch(depth),
+            21 => self.short_circuit(depth),
+            22 => self.counted_loop(depth),
+            _ => self.lookup(depth),
+        }
+    }
+
+    fn arithmetic(&mut self) -> Value {
+        use BinaryOp as B;
+        let ops = [
+            B::Add,
+            B::Sub,
+            B::Mul,
+            B::UDiv,
+            B::SDiv,
+            B::UMod,
+            B::SMod,
+            B::And,
+            B::Or,
+            B::Xor,
+            B::Shl,
+            B::LShr,
+            B::AShr,
+            B::Add,
+            B::And,
+        ];
+        let (op, left) = (self.choices.pick(&ops), self.integer());
+        let right = if self.choices.below(2) == 0 {
+            let number = self.choices.pick(NUMBERS);
+            self.b.iconst(number)
+        } else {
+            self.integer()
+        };
+        self.b.binary(op, left, right)
+    }
+
+    fn comparison(&mut self) -> Value {
+        use CompareOp as C;
+        let ops =
+            [C::Eq, C::Ne, C::Ult, C::Ule, C::Ugt, C::Uge, C::Slt, C::Sle, C::Sgt, C::Sge, C::Eq, C::Ne];
+        let (op, left, right) = (self.choices.pick(&ops), self.integer(), self.integer());
+        self.b.compare(op, left, right)
+    }
+
+    fn conversion(&mut self) -> Value {
+        let (value, signed) = (self.integer(), self.choices.below(2) == 0);
+        match self.choices.below(4) {
+            0 | 1 => {
+                let bits = self.choices.pick(&[8, 16, 32]);
+                self.b.extend(value, bits, signed)
+            }
+            2 => {
+                let bits = self.choices.pick(&[16, 32, 64]);
+                self.b.inst(Inst::SwapBytes { value, bits }, Type::Int)
+            }
+            _ => {
+                let pointer = self.b.cast(value, Type::KERNEL);
+                self.pointers.push(pointer);
+                self.b.cast(pointer, Type::Int)
+            }
+        }
+    }
+
+    fn kernel_load(&mut self) {
+        let pointer = self.pointer();
+        let pointer = if self.choices.below(3) == 0 {
+            let by = self.choices.pick(&[0, 8, 16, -8]);
+            let by = self.b.iconst(by);
+            let op = self.choices.pick(&[BinaryOp::Add, BinaryOp::Sub]);
+            self.b.binary(op, pointer, by)
+        } else {
+            pointer
+        };
+        let (size, signed) = (self.choices.pick(SIZES), self.choices.below(2) == 0);
+        let bits = (self.choices.below(4) == 0).then_some(Bits { shift: 2, width: 5 });
+        let offset = self.choices.pick(&[0, 4, 8]);
+        let field = KernelField { container: None, offset, size, signed, bits };
+        if size == MemSize::DW && bits.is_none() && self.choices.below(2) == 0 {
+            let loaded = self.b.load_kernel(pointer, field, Type::KERNEL);
+            self.pointers.push(loaded);
+        } else {
+            let loaded = self.b.load_kernel(pointer, field, Type::Int);
+            self.integers.push(loaded);
+        }
+    }
+
+    fn slot_access(&mut self) {
+        let (slot, size) = (self.slot(), self.choices.pick(SIZES));
+        let offset = self.choices.below(2) as i32 * 8;
+        let pointer = if self.choices.below(2) == 0 {
+            let four = self.b.iconst(4);
+            self.b.binary(BinaryOp::Add, slot, four)
+        } else {
+            slot
+        };
+        let offset = offset.min(if size == MemSize::DW { 4 } else { 8 });
+        if self.choices.below(2) == 0 {
+            let value = self.integer();
+            self.b.store(pointer, offset, size, value);
+        } else {
+            let signed = self.choices.below(2) == 0;
+            let value = self.b.load(pointer, offset, size, signed);
+            self.integers.push(value);
+        }
+    }
+
+    fn slot_bulk(&mut self) {
+        let (to, from) = (self.slot(), self.slot());
+        match self.choices.below(4) {
+            0 => self.b.effect(Inst::Copy { to, to_offset: 0, from, from_offset: 8, bytes: 8 }),
+            1 => self.b.zero(to, 4, 8),
+            2 => {
+                let equal = Inst::EqualBytes { left: to, right: from, bytes: 12 };
+                let equal = self.b.inst(equal, Type::Int);
+                self.integers.push(equal);
+            }
+            _ => {
+                let pointer = self.pointer();
+                let length = self.b.read_text(Space::Kernel, pointer, to, 16);
+                self.integers.push(length);
+            }
+        }
+    }
+
+    fn data_access(&mut self) {
+        let data = self.b.data_address(DataId::from_idx(0));
+        let size = self.choices.pick(SIZES);
+        match self.choices.below(3) {
+            0 => {
+                let value = self.integer();
+                self.b.store(data, 8, size, value);
+            }
+            1 => {
+                let value = self.b.load(data, 4, size, true);
+                self.integers.push(value);
+            }
+            _ => {
+                let (value, op) = (self.integer(), nonna_bpf::AtomicOp::Add { fetch: true });
+                let atomic =
+                    Inst::Atomic { op, pointer: data, offset: 0, size: MemSize::DW, value, expected: None };
+                let old = self.b.inst(atomic, Type::Int);
+                self.integers.push(old);
+            }
+        }
+    }
+
+    fn helper(&mut self) {
+        let helper = self.choices.pick(&[14, 15, 5, 7, SEND_SIGNAL]);
+        let args = if helper == SEND_SIGNAL { vec![self.integer()] } else { Vec::new() };
+        let answer = self.b.call_helper(helper, &args);
+        self.integers.push(answer);
+    }
+
+    fn emit(&mut self) {
+        let fields = vec![FieldSource::Scalar(self.integer()), FieldSource::Scalar(self.integer())];
+        let (relation, field) = (self.choices.pick(&[Relation::Eq, Relation::Lt]), self.choices.below(2));
+        let test = Predicate::Integer { field, relation, value: self.choices.pick(NUMBERS) };
+        let filter = match self.choices.below(5) {
+            0 => Some(Predicate::Any(vec![Predicate::Not(Box::new(test.clone())), test])),
+            1 => Some(Predicate::All(vec![Predicate::False, test])),
+            2 => Some(Predicate::Not(Box::new(test))),
+            _ => None,
+        };
+        self.b.effect(Inst::Emit { event: EventId::from_idx(0), fields, filter });
+    }
+
+    fn map_change(&mut self) {
+        let (map, key, value) = (MapId::from_idx(self.choices.below(2)), self.slot(), self.slot());
+        let code = if self.choices.below(3) == 0 {
+            self.b.map_delete(map, key)
+        } else {
+            self.b.map_update(map, key, value, 0)
+        };
+        self.integers.push(code);
+    }
+
+    /// A call of the other function; only the program calls.
+    fn call(&mut self) {
+        let args = [self.integer(), self.integer()];
+        if self.in_program {
+            let answer = self.b.call(FuncId::from_idx(1), &args, Type::Int);
+            self.integers.push(answer);
+        }
+    }
+
+    /// The same computation once more.
+    fn repeat(&mut self) {
+        let n = self.integers.len();
+        let value = self.integers[self.choices.below(n)];
+        let Some(inst) = self.b.function().definition(value).cloned() else { return };
+        let is_plain = matches!(
+            inst,
+            Inst::Binary { .. }
+                | Inst::Compare { .. }
+                | Inst::Extend { .. }
+                | Inst::LoadKernel { .. }
+                | Inst::Load { .. }
+        );
+        if is_plain {
+            let again = self.b.inst(inst, Type::Int);
+            self.integers.push(again);
+        }
+    }
+
+    /// Runs `body` with values of its own, which are forgotten afterwards.
+    fn scope(&mut self, body: impl FnOnce(&mut Self)) {
+        let (integers, pointers) = (self.integers.len(), self.pointers.len());
+        body(self);
+        self.integers.truncate(integers);
+        self.pointers.truncate(pointers);
+    }
+
+    fn branch(&mut self, depth: usize) {
+        let condition = self.integer();
+        let (then, otherwise, joined) = (self.b.new_block(), self.b.new_block(), self.b.new_block());
+        let params = [self.b.block_param(joined, Type::Int), self.b.block_param(joined, Type::Int)];
+        self.b.branch(condition, then, otherwise);
+        for side in [then, otherwise] {
+            self.b.switch_to(side);
+            self.scope(|g| {
+                let is_empty = g.choices.below(3) == 0;
+                if !is_empty {
+                    g.statements(depth + 1);
+                }
+                if g.choices.below(12) == 0 {
+                    let result = g.integer();
+                    g.b.ret(result);
+                } else {
+                    let args = [g.integer(), g.integer()];
+                    g.b.jump(joined, &args);
+                }
+            });
+        }
+        self.b.switch_to(joined);
+        self.integers.extend(params);
+    }
+
+    /// `a && b` or `a || b`, as front ends lower it: constants meet in a block that branches on its parameter.
+    fn short_circuit(&mut self, depth: usize) {
+        let (second, early, tested) = (self.b.new_block(), self.b.new_block(), self.b.new_block());
+        let (then, otherwise, done) = (self.b.new_block(), self.b.new_block(), self.b.new_block());
+        let flag = self.b.block_param(tested, Type::Int);
+        let result = self.b.block_param(done, Type::Int);
+        let is_and = self.choices.below(2) == 0;
+        let first = self.comparison();
+        if is_and {
+            self.b.branch(first, second, early)
+        } else {
+            self.b.branch(first, early, second)
+        }
+        self.b.switch_to(early);
+        let early_answer = self.b.iconst(i64::from(!is_and));
+        self.b.jump(tested, &[early_answer]);
+        self.b.switch_to(second);
+        self.scope(|g| {
+            let answer = g.comparison();
+            g.b.jump(tested, &[answer]);
+        });
+        self.b.switch_to(tested);
+        let zero = self.b.iconst(0);
+        let condition = self.b.compare(CompareOp::Ne, flag, zero);
+        self.b.branch(condition, then, otherwise);
+        for side in [then, otherwise] {
+            self.b.switch_to(side);
+            self.scope(|g| {
+                g.statements(depth + 2);
+                let value = g.integer();
+                g.b.jump(done, &[value]);
+            });
+        }
+        self.b.switch_to(done);
+        self.integers.push(result);
+    }
+
+    fn counted_loop(&mut self, depth: usize) {
+        let (head, body, done) = (self.b.new_block(), self.b.new_block(), self.b.new_block());
+        let count = self.b.block_param(head, Type::Int);
+        let sum = self.b.block_param(head, Type::Int);
+        let fixed = self.b.block_param(head, Type::Int);
+        let (zero, start, same) = (self.b.iconst(0), self.integer(), self.integer());
+        self.b.jump(head, &[zero, start, same]);
+        self.b.switch_to(head);
+        let limit = self.choices.below(4) as i64;
+        let limit = self.b.iconst(limit);
+        let goes_on = self.b.compare(CompareOp::Ult, count, limit);
+        self.b.branch(goes_on, body, done);
+        self.b.switch_to(body);
+        self.scope(|g| {
+            g.integers.extend([count, sum, fixed]);
+            g.statements(depth + 2);
+            let (one, next) = (g.b.iconst(1), g.integer());
+            let count = g.b.binary(BinaryOp::Add, count, one);
+            g.b.jump(head, &[count, next, fixed]);
+        });
+        self.b.switch_to(done);
+        self.integers.extend([sum, fixed]);
+    }
+
+    /// A map lookup, its null test and what is done with the value.
+    fn lookup(&mut self, depth: usize) {
+        let (map, key) = (MapId::from_idx(self.choices.below(2)), self.slot());
+        let pointer = self.b.map_lookup(map, key);
+        let (found, missing, done) = (self.b.new_block(), self.b.new_block(), self.b.new_block());
+        let result = self.b.block_param(done, Type::Int);
+        let zero = self.b.iconst(0);
+        match self.choices.below(4) {
+            0 => self.b.branch(pointer, found, missing),
+            1 => {
+                let is_null = self.b.compare(CompareOp::Eq, pointer, zero);
+                self.b.branch(is_null, missing, found);
+            }
+            2 => {
+                let is_null = self.b.compare(CompareOp::Eq, zero, pointer);
+                let is_found = self.b.compare(CompareOp::Eq, is_null, zero);
+                self.b.branch(is_found, found, missing);
+            }
+            _ => {
+                let is_found = self.b.compare(CompareOp::Ne, pointer, zero);
+                self.b.branch(is_found, found, missing);
+            }
+        }
+        self.b.switch_to(found);
+        self.scope(|g| {
+            let not_null = Type::Pointer(Region::MapValue { nullable: false });
+            let value = if g.choices.below(2) == 0 { g.b.cast(pointer, not_null) } else { pointer };
+            if g.choices.below(2) == 0 {
+                // Tested once more, as an expansion might.
+                let (still, never) = (g.b.new_block(), g.b.new_block());
+                let zero = g.b.iconst(0);
+                let is_found = g.b.compare(CompareOp::Ne, pointer, zero);
+                g.b.branch(is_found, still, never);
+                g.b.switch_to(never);
+                let number = g.integer();
+                g.b.ret(number);
+                g.b.switch_to(still);
+            }
+            let loaded = g.b.load(value, 8, MemSize::DW, false);
+            g.integers.push(loaded);
+            let number = g.integer();
+            g.b.store(value, 0, MemSize::DW, number);
+            g.statements(depth + 2);
+            let answer = g.integer();
+            g.b.jump(done, &[answer]);
+        });
+        self.b.switch_to(missing);
+        let answer = self.integer();
+        self.b.jump(done, &[answer]);
+        self.b.switch_to(done);
+        self.integers.push(result);
+    }
+}

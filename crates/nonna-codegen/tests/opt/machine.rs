@@ -75,7 +75,7 @@ fn extend(value: i64, bits: u8, signed: bool) -> i64 {
 fn binary(op: BinaryOp, l: i64, r: i64) -> i64 {
     let (ul, ur) = (l as u64, r as u64);
     match op {
-        BinaryOp::Add => (ul as u128 + ur as u128) as i64,
+        BinaryOp::Add => (i128::from(l) + i128::from(r)) as i64,
         BinaryOp::Sub => (i128::from(l) - i128::from(r)) as i64,
         BinaryOp::Mul => (i128::from(l) * i128::from(r)) as i64,
         BinaryOp::UDiv => {

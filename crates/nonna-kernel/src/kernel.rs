@@ -8,6 +8,7 @@ use nonna_bpf::{Feature, Features, IsaLevel, Probe};
 use nonna_btf::Btf;
 
 use crate::btf;
+use crate::config::KernelConfig;
 use crate::error::{Context, Error};
 use crate::probe;
 use crate::symbols::Kallsyms;
@@ -25,6 +26,7 @@ struct Learned {
     kallsyms: OnceLock<Arc<Kallsyms>>,
     tracefs: OnceLock<Arc<Tracefs>>,
     isa: OnceLock<IsaLevel>,
+    config: OnceLock<KernelConfig>,
     features: Mutex<Features>,
 }
 
@@ -63,6 +65,11 @@ impl Kernel {
         }
         let opened = Arc::new(Tracefs::open().context(|| "open tracefs".to_owned())?);
         Ok(Arc::clone(self.learned.tracefs.get_or_init(|| opened)))
+    }
+
+    /// The kernel's configuration; empty where it is not to be had.
+    pub(crate) fn config(&self) -> &KernelConfig {
+        self.learned.config.get_or_init(KernelConfig::read)
     }
 
     /// The highest instruction set version that the kernel takes, probed when first asked.

@@ -138,9 +138,11 @@ fn many_kernel_functions() -> Outcome {
 
 fn trampoline(attach_type: AttachType) -> Outcome {
     let point = if attach_type == AttachType::TraceFexit { ProbePoint::Return } else { ProbePoint::Entry };
-    let hook = Hook::Fentry { function: SYS_GETPPID.to_owned(), point };
-    let program = program("getppid", ProgramType::Tracing, hook, &counting(0));
-    counts_calls(typed(program, attach_type, Some(SYS_GETPPID)), getppid)
+    // System calls themselves are not in the types of 6.1 and 6.12.
+    let function = "security_task_prctl";
+    let hook = Hook::Fentry { function: function.to_owned(), point };
+    let program = program("prctl", ProgramType::Tracing, hook, &counting(0));
+    counts_calls(typed(program, attach_type, Some(function)), || name_this_thread().expect("a name"))
 }
 
 /// `EACCES` for this process's prctl(2); what others get is `otherwise`.

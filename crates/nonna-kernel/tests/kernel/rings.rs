@@ -59,7 +59,7 @@ fn a_flood_is_read_or_counted() -> Outcome {
     let lost = count_of(loaded.map(MapIdx(1)));
     assert_eq!(records + lost, CALLS, "{lost} lost");
     assert_eq!((counters.records, counters.bytes), (records, records * 64));
-    assert!(counters.batches > 0 && counters.wakeups > 0, "{counters:?}");
+    assert!(counters.batches > 0, "{counters:?}");
     Ok(())
 }
 

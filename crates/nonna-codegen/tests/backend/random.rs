@@ -11,7 +11,7 @@ use crate::kit;
 use crate::reference::Machine;
 
 fn outputs(bytes: &[u8]) -> Vec<u64> {
-    bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect()
+    bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes"))).collect()
 }
 
 /// Runs the module in the kernel; the outputs, or why it did not run.

@@ -120,7 +120,7 @@ impl<'m> Machine<'m> {
     }
 
     fn at(&mut self, pointer: u64, offset: i32, size: MemSize) -> &mut [u8] {
-        let start = (pointer as u32 as i64 + i64::from(offset)) as usize;
+        let start = (i64::from(pointer as u32) + i64::from(offset)) as usize;
         &mut self.regions[(pointer >> 32) as usize][start..start + size.bytes() as usize]
     }
 

@@ -6,6 +6,7 @@ mod iterators;
 mod lifetimes;
 mod maps;
 mod network;
+mod objects;
 mod refusals;
 mod rings;
 mod support;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         lifetimes::tests(),
         maps::tests(),
         network::tests(),
+        objects::tests(),
         refusals::tests(),
         rings::tests(),
         target::tests(),

@@ -9,6 +9,7 @@ use nonna_bpf::{
 use nonna_kernel::Kernel;
 
 const ROUNDS: usize = 50;
+const SLOW_ROUNDS: usize = 5;
 
 fn object() -> Object {
     let mut insns = assemble(
@@ -55,6 +56,17 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
+/// The same on a perf tracepoint, which takes long to go.
+fn slow_to_detach() -> Object {
+    let mut object = object();
+    let program = &mut object.programs[0];
+    program.program_type = ProgramType::Tracepoint;
+    program.attach_type = None;
+    program.attach_target = None;
+    program.hook = Hook::Tracepoint { category: "sched".to_owned(), event: "sched_process_exec".to_owned() };
+    object
+}
+
 #[expect(clippy::print_stdout, reason = "a benchmark says what it measured")]
 fn main() {
     let verified = nonna_verifier::verify(object()).expect("it is sound");
@@ -74,6 +86,26 @@ fn main() {
         let start = Instant::now();
         Kernel::new().target(&[]).expect("a target");
         steps[4].push(start.elapsed());
+    }
+    let slow = nonna_verifier::verify(slow_to_detach()).expect("it is sound");
+    let kernel = Kernel::new();
+    let attach = || kernel.load(&slow).expect("it loads").attach_all(&kernel).expect("it attaches");
+    let mut slow_steps: [Vec<Duration>; 3] = Default::default();
+    for _ in 0..SLOW_ROUNDS {
+        let mut time = |step: usize, detach: &dyn Fn(nonna_kernel::Attached)| {
+            let attached = attach();
+            let start = Instant::now();
+            detach(attached);
+            slow_steps[step].push(start.elapsed());
+        };
+        time(0, &drop);
+        time(1, &|attached| drop(attached.detach_in_child()));
+        time(2, &|attached| drop(attached.detach_in_background()));
+    }
+    for (name, times) in
+        ["perf tracepoint detached", "… left to a child", "… left to a thread"].iter().zip(slow_steps)
+    {
+        println!("{name:24} {:8.3} ms", median(times).as_secs_f64() * 1e3);
     }
     let names = ["BTF open", "… and loaded", "… and attached", "… and detached", "target without features"];
     for (name, times) in names.iter().zip(steps) {

@@ -23,7 +23,7 @@ pub struct Kernel {
 #[derive(Default)]
 struct Learned {
     btf: OnceLock<Arc<Btf>>,
-    kallsyms: OnceLock<Arc<Kallsyms>>,
+    kallsyms: Kallsyms,
     tracefs: OnceLock<Arc<Tracefs>>,
     isa: OnceLock<IsaLevel>,
     config: OnceLock<KernelConfig>,
@@ -47,15 +47,6 @@ impl Kernel {
         }
         let opened = Arc::new(btf::open_vmlinux()?);
         Ok(Arc::clone(self.learned.btf.get_or_init(|| opened)))
-    }
-
-    /// Symbols of the kernel; reading them takes tens of milliseconds, once.
-    pub(crate) fn kallsyms(&self) -> Result<Arc<Kallsyms>, Error> {
-        if let Some(kallsyms) = self.learned.kallsyms.get() {
-            return Ok(Arc::clone(kallsyms));
-        }
-        let read = Arc::new(Kallsyms::read().context(|| "read /proc/kallsyms".to_owned())?);
-        Ok(Arc::clone(self.learned.kallsyms.get_or_init(|| read)))
     }
 
     /// Tracefs, mounted privately where it is not mounted.
@@ -90,13 +81,13 @@ impl Kernel {
         outcome
     }
 
-    /// The address of a kernel symbol; `None` where there is none or the kernel hides it.
+    /// The address of a kernel symbol; `None` where there is none or the kernel hides it. Each new name takes about 40 ms.
     ///
     /// # Errors
     ///
     /// [`Error`] where `/proc/kallsyms` cannot be read.
     pub fn symbol_address(&self, name: &str) -> Result<Option<u64>, Error> {
-        Ok(self.kallsyms()?.address(name))
+        self.learned.kallsyms.address(name).context(|| "read /proc/kallsyms".to_owned())
     }
 }
 

@@ -16,6 +16,7 @@ pub fn tests() -> Vec<KernelTest> {
         test("a_user_function_is_counted", &[Feature::Uprobe], a_user_function_is_counted),
         test("a_user_function_s_return_is_counted", &[Feature::Uprobe], a_return_is_counted),
         test("a_process_can_be_named", &[Feature::Uprobe], a_process_can_be_named),
+        test("a_section_names_a_user_function", &[Feature::Uprobe], a_section_names_a_user_function),
         test("user_functions_share_a_link_and_have_cookies", &[Feature::UprobeMulti], many_user_functions),
         test("a_kernel_function_is_counted", &[Feature::Kprobe], a_kernel_function_is_counted),
         test("kernel_functions_share_a_link", &[Feature::KprobeMulti], many_kernel_functions),
@@ -85,6 +86,18 @@ fn a_process_can_be_named() -> Outcome {
     let attached = load(vec![counter()], vec![init]).attach_all(&Kernel::new())?;
     call_first();
     assert_eq!(count_of(attached.loaded().map(MapIdx(0))), 0);
+    Ok(())
+}
+
+fn a_section_names_a_user_function() -> Outcome {
+    let exe = std::env::current_exe()?;
+    let symbols = Kernel::new().target(&[])?.symbols.user_symbols(&exe)?;
+    let name = &symbols.iter().find(|s| s.name.contains("probed_first")).ok_or("no symbol")?.name;
+    let section = Hook::Section(format!("uprobe/{}:{name}+0", exe.display()));
+    counts_calls(program("probed", ProgramType::Kprobe, section, &counting(0)), call_first)?;
+    let section = Hook::Section("uprobe//bin/sh:no_such_function".to_owned());
+    let loaded = load(vec![counter()], vec![program("probed", ProgramType::Kprobe, section, &counting(0))]);
+    assert!(loaded.attach_all(&Kernel::new()).is_err());
     Ok(())
 }
 

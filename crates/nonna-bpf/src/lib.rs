@@ -17,6 +17,7 @@ mod section;
 mod setting;
 mod target;
 mod text;
+mod variable;
 
 pub use codec::{
     DecodeError, DecodeErrorKind, EncodeError, Field, SLOT_BYTES, SlotMap, decode, decode_slots, encode,
@@ -38,3 +39,4 @@ pub use target::{
     UserSymbol,
 };
 pub use text::{AssembleError, AssembleErrorKind, TextOptions, assemble, disassemble};
+pub use variable::Variable;

@@ -3,7 +3,6 @@
 use nonna_ir::{
     Arena, Block, CompareOp, ControlFlow, Entity, Function, Inst, InstId, Jump, Terminator, Value, ValueDef,
 };
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::alias::Aliases;
@@ -74,14 +73,24 @@ fn tested_parameter(function: &Function, condition: Value) -> Option<(Value, Com
 
 /// Removes blocks that the entry does not reach, and numbers the rest anew in their order.
 pub(super) fn drop_unreachable(function: &mut Function) -> bool {
-    let flow = ControlFlow::new(function);
-    if flow.reverse_post_order().len() == function.blocks.len() {
+    let mut is_reachable = vec![false; function.blocks.len()];
+    is_reachable[function.entry().idx()] = true;
+    let mut work = vec![function.entry()];
+    while let Some(block) = work.pop() {
+        for next in function.blocks[block].terminator.iter().flat_map(Terminator::successors) {
+            if !std::mem::replace(&mut is_reachable[next.idx()], true) {
+                work.push(next);
+            }
+        }
+    }
+    if !is_reachable.contains(&false) {
         return false;
     }
     let mut numbers: Vec<Option<Block>> = Vec::with_capacity(function.blocks.len());
     let mut kept = Arena::new();
     for block in function.blocks.keys() {
-        let number = flow.is_reachable(block).then(|| kept.push(std::mem::take(&mut function.blocks[block])));
+        let number =
+            is_reachable[block.idx()].then(|| kept.push(std::mem::take(&mut function.blocks[block])));
         numbers.push(number);
     }
     function.blocks = kept;
@@ -108,16 +117,15 @@ struct Detour {
 /// Blocks that are detours. Their values must not be used elsewhere: those uses would lose their definition.
 fn find_detours(function: &Function) -> Vec<Option<Detour>> {
     let mut is_used_elsewhere = vec![false; function.values.len()];
-    let home: FxHashMap<InstId, Block> = function
-        .blocks
-        .iter()
-        .flat_map(|(block, data)| data.insts.iter().map(move |id| (*id, block)))
-        .collect();
+    let mut home = vec![None; function.insts.len()];
+    for (block, data) in function.blocks.iter() {
+        data.insts.iter().for_each(|id| home[id.idx()] = Some(block));
+    }
     for (block, data) in function.blocks.iter() {
         let mut note = |value: &Value| {
             let defined_in = match function.values[*value].def {
                 ValueDef::Param(defined_in, _) => Some(defined_in),
-                ValueDef::Result(id) => home.get(&id).copied(),
+                ValueDef::Result(id) => home[id.idx()],
             };
             is_used_elsewhere[value.idx()] |= defined_in != Some(block);
         };

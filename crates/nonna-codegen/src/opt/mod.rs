@@ -59,17 +59,26 @@ impl Pass {
 /// The module must be valid ([`nonna_ir::validate`]).
 pub fn optimize(module: &mut Module) {
     for function in module.functions.values_mut() {
-        for _ in 0..MAX_ROUNDS {
-            let mut changed = false;
-            for pass in Pass::ALL {
-                changed |= pass.run(function, &module.maps);
-            }
-            if !changed {
-                break;
-            }
-        }
+        optimize_function(function, &module.maps);
         dead::remove_unused_slots(function);
         function.compact();
+    }
+}
+
+/// Runs passes in rounds until none has a reason to run. A pass has one while another has changed something since it ran.
+fn optimize_function(function: &mut Function, maps: &Arena<MapId, MapDecl>) {
+    let mut has_reason = [true; Pass::ALL.len()];
+    for _ in 0..MAX_ROUNDS {
+        if has_reason == [false; Pass::ALL.len()] {
+            return;
+        }
+        for (idx, pass) in Pass::ALL.iter().enumerate() {
+            if std::mem::replace(&mut has_reason[idx], false) && pass.run(function, maps) {
+                for (other, reason) in has_reason.iter_mut().enumerate() {
+                    *reason |= other != idx;
+                }
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 /// A map that can be set back to what it was.
 pub(super) struct ScopedMap<K, V> {
@@ -12,8 +12,10 @@ pub(super) struct ScopedMap<K, V> {
 }
 
 impl<K: Hash + Eq + Clone, V: Copy> ScopedMap<K, V> {
-    pub(super) fn new() -> Self {
-        Self { entries: FxHashMap::default(), replaced: Vec::new() }
+    /// An empty map with room for this many entries.
+    pub(super) fn with_capacity(n: usize) -> Self {
+        let entries = FxHashMap::with_capacity_and_hasher(n, FxBuildHasher);
+        Self { entries, replaced: Vec::with_capacity(n) }
     }
 
     pub(super) fn get(&self, key: &K) -> Option<V> {

@@ -8,7 +8,7 @@ use nonna_event::Event;
 use super::text::strftime;
 use super::value::HostValue;
 use super::{OutputFormat, Printer, json};
-use crate::host_data::{Action, ActionKind, Stream};
+use crate::host_data::{Action, ActionArg, ActionKind, Stream};
 
 /// What the caller must do for a record.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,10 +79,13 @@ impl Printer<'_> {
             ActionKind::Cat { format } => Deed::Cat(self.printf(format, &args)),
             ActionKind::System { format } => Deed::System(self.printf(format, &args)),
             ActionKind::Join { separator } => {
-                let text = match args.first() {
-                    Some(HostValue::Array(items)) => self.joined(items, separator.as_bytes()),
-                    Some(other) => self.text(other),
-                    None => Vec::new(),
+                let is_there = |arg: &&ActionArg| {
+                    event.values.get(arg.field_idx).is_some_and(|v| *v != nonna_event::Value::Absent)
+                };
+                let n = action.args.iter().take_while(is_there).count();
+                let text = match &args[..n] {
+                    [HostValue::Array(items)] => self.joined(items, separator.as_bytes()),
+                    items => self.joined(items, separator.as_bytes()),
                 };
                 Deed::Print(self.line("join", text))
             }

@@ -103,7 +103,7 @@ pub enum ActionKind {
         /// The command.
         format: Format,
     },
-    /// `join`: print the strings of the only argument (a list) on one line.
+    /// `join`: print the arguments, which are strings, up to the first absent one, on one line.
     Join {
         /// Between two strings.
         separator: String,

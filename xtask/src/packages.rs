@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use nonna_testkit::Skip;
 
-/// Programs that tests, guests and benchmarks use, with the package that holds them.
+/// Programs that tests, guests and benchmarks may need, with the package that holds them.
 pub const TOOLS: &[(&str, &str)] = &[
     ("bash", "bash"),
     ("bpftool", "bpftool"),
@@ -17,7 +17,9 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("dpkg-deb", "dpkg"),
     ("ip", "iproute2"),
+    ("llvm-objdump", "llvm"),
     ("llvm-objdump-14", "llvm-14"),
+    ("mount", "mount"),
     ("ping", "iputils-ping"),
     ("python3", "python3"),
     ("qemu-system-x86_64", "qemu-system-x86"),

@@ -3,11 +3,13 @@
 //! Formatting, clippy, tidy, all tests of the workspace (the kernel suites among them run on this machine's kernel), and the kernel suites again on
 //! Debian's kernels. Nothing stops at the first failure.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use cargo_metadata::{Message, TargetKind};
 use clap::Args;
 use nonna_testkit::{Verdict, running_release};
 
@@ -28,11 +30,11 @@ pub struct Options {
 /// `cargo xtask test`.
 pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let mut tally = Tally::default();
-    step("tools", || tools(&mut tally))?;
     step("formatting", || one(&mut tally, workspace, "formatting", &["fmt", "--all", "--check"]))?;
     let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
     step("clippy", || one(&mut tally, workspace, "clippy", &clippy))?;
     step("tidy", || rules(&mut tally, workspace))?;
+    step("tools that tests need", || tools(&mut tally, workspace))?;
     step("tests of the workspace, on this kernel", || workspace_tests(&mut tally, workspace))?;
     if !options.no_kernels {
         step("kernel suites under QEMU", || {
@@ -52,9 +54,30 @@ fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     Ok(())
 }
 
-/// Installs what tests use, where that is possible. What is missing is counted once, here; the tests' own gates skip.
-fn tools(tally: &mut Tally) -> Result<()> {
-    let names: Vec<&str> = TOOLS.iter().map(|(tool, _)| *tool).collect();
+/// Builds every test, asks the suites which programs they need, and installs those where that is possible. What is missing is counted
+/// here; the tests' own gates skip.
+fn tools(tally: &mut Tally, workspace: &Workspace) -> Result<()> {
+    let output = Command::new(env!("CARGO"))
+        .args(["test", "--workspace", "--no-run", "--quiet", "--message-format=json-render-diagnostics"])
+        .current_dir(&workspace.root)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("run cargo test --no-run")?;
+    if !output.status.success() {
+        tally.fail("the tests do not build");
+        return Ok(());
+    }
+    let mut wanted = BTreeSet::new();
+    for message in Message::parse_stream(&output.stdout[..]) {
+        let Message::CompilerArtifact(artifact) = message.context("read cargo's messages")? else { continue };
+        if let Some(program) =
+            artifact.executable.filter(|_| artifact.target.kind.contains(&TargetKind::Test))
+            && let Some(needs) = kernels::build::suite_needs(program.as_std_path())?
+        {
+            wanted.extend(needs.tools);
+        }
+    }
+    let names: Vec<&str> = wanted.iter().map(String::as_str).collect();
     for skip in packages::ensure_tools(&names)? {
         tally.skip("tools", skip);
     }

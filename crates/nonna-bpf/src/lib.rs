@@ -17,12 +17,13 @@ mod section;
 mod setting;
 mod target;
 mod text;
+mod variable;
 
 pub use codec::{
     DecodeError, DecodeErrorKind, EncodeError, Field, SLOT_BYTES, SlotMap, decode, decode_slots, encode,
     encode_slots,
 };
-pub use elf::ElfWriteError;
+pub use elf::{ElfError, ElfWriteError, UNRESOLVED_RELOCATION};
 pub use features::{Feature, Features, Probe, Unsupported};
 pub use helper::{Access, Argument, DynptrUse, Helper, HelperInfo, ProgramSet, Returns, Signature};
 pub use hook::{CpuScope, Hook, PerfSource, ProbePoint, Sampling, SyscallPhase, UserLocation};
@@ -38,3 +39,4 @@ pub use target::{
     UserSymbol,
 };
 pub use text::{AssembleError, AssembleErrorKind, TextOptions, assemble, disassemble};
+pub use variable::Variable;

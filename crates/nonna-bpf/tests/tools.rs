@@ -1,5 +1,10 @@
-//! ELF files that this room writes, judged by other tools: bpftool loads them, llvm-objdump disassembles them.
+//! ELF files, judged by other tools: bpftool loads what this room writes, llvm-objdump disassembles it; what any clang here
+//! compiles loads the same through this room as through libbpf.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use nonna_bpf::Object;
+use nonna_btf::Btf;
 use nonna_testkit::{KernelTest, Need, Outcome, Suite};
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -8,6 +13,7 @@ mod sample;
 
 fn main() -> ExitCode {
     let bpftool = Need::Tool("bpftool");
+    let clang = Need::Probe { name: "clang", probe: any_clang };
     Suite::new("bpf-tools", env!("CARGO_MANIFEST_DIR"))
         .test(KernelTest::new("bpftool_loads_what_is_written", &[Need::Root, bpftool], bpftool_loads))
         .test(KernelTest::new(
@@ -15,7 +21,26 @@ fn main() -> ExitCode {
             &[Need::Tool("llvm-objdump")],
             llvm_objdump_reads,
         ))
+        .test(KernelTest::new(
+            "clang_objects_load_as_by_libbpf",
+            &[Need::Root, bpftool, clang],
+            clang_objects_load,
+        ))
         .main()
+}
+
+/// Compilers that write eBPF, by the names that distributions give them.
+const CLANGS: &[&str] = &[
+    "clang", "clang-14", "clang-15", "clang-16", "clang-17", "clang-18", "clang-19", "clang-20", "clang-21",
+    "clang-22",
+];
+
+fn clangs() -> impl Iterator<Item = &'static str> {
+    CLANGS.iter().copied().filter(|name| Command::new(name).arg("--version").output().is_ok())
+}
+
+fn any_clang() -> Result<(), String> {
+    clangs().next().map(drop).ok_or_else(|| "no clang on the PATH".to_owned())
 }
 
 /// Runs a command; its output, or what it said as an error.
@@ -29,27 +54,14 @@ fn run(command: &mut Command) -> Result<String, String> {
     }
 }
 
-/// A folder for pins. The test's mounts are its own, so a fresh file system harms nobody.
-fn pins(folder: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(folder).map_err(|e| e.to_string())?;
-    run(Command::new("mount").args(["-t", "bpf", "bpf"]).arg(folder)).map(drop)
-}
+/// Where libbpf pins maps that ask for it. The test's mounts are its own, so a fresh file system there harms nobody.
+const PINS: &str = "/sys/fs/bpf";
 
 fn bpftool_loads() -> Outcome {
     let folder = tempfile::tempdir()?;
-    let (file, pins_at) = (folder.path().join("sample.o"), folder.path().join("pins"));
+    let file = folder.path().join("sample.o");
     std::fs::write(&file, sample::object().to_elf()?)?;
-    pins(&pins_at)?;
-    let result =
-        run(Command::new("bpftool").args(["prog", "loadall"]).arg(&file).arg(pins_at.join("sample")));
-    let dump = result.and_then(|_| {
-        run(Command::new("bpftool")
-            .args(["prog", "dump", "xlated", "pinned"])
-            .arg(pins_at.join("sample/on_exec"))
-            .arg("linum"))
-    });
-    run(Command::new("umount").arg(&pins_at))?;
-    let dump = dump?;
+    let dump = dump_loaded(&file, &["on_exec"])?;
     for expected in ["int bump(unsigned long long * counter):", "@soup = count();", "line_num:3", "int step("]
     {
         if !dump.contains(expected) {
@@ -67,6 +79,87 @@ fn llvm_objdump_reads() -> Outcome {
     for expected in ["<on_exec>:", "<bump>:", "R_BPF_64_64\tcounts", "R_BPF_64_32\tbump", "exit"] {
         if !text.contains(expected) {
             return Err(format!("`{expected}` is not in\n{text}").into());
+        }
+    }
+    Ok(())
+}
+
+/// Loads a file and returns what the kernel made of some of its programs.
+fn dump_loaded(file: &Path, programs: &[&str]) -> Result<String, String> {
+    run(Command::new("mount").args(["-t", "bpf", "bpf", PINS]))?;
+    let folder = Path::new(PINS).join("loaded");
+    let loaded = run(Command::new("bpftool").args(["prog", "loadall"]).arg(file).arg(&folder));
+    let dumped = loaded.and_then(|_| {
+        let dump = |program: &&str| {
+            let mut command = Command::new("bpftool");
+            run(command.args(["prog", "dump", "xlated", "pinned"]).arg(folder.join(program)).arg("linum"))
+        };
+        programs.iter().map(dump).collect::<Result<String, String>>()
+    });
+    run(Command::new("umount").arg(PINS))?;
+    dumped
+}
+
+/// The dump without what differs from load to load: numbers of maps, names made of hashes.
+fn without_numbers(dump: &str) -> String {
+    let mut text = String::new();
+    for line in dump.lines() {
+        let line = line.split("#bpf_prog_").next().unwrap_or(line);
+        let mut rest = line;
+        while let Some((before, after)) = rest.split_once("[id:") {
+            text.push_str(before);
+            text.push_str("[id");
+            rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+        }
+        text.push_str(rest);
+        text.push('\n');
+    }
+    text
+}
+
+/// Test programs with the names of their functions that are programs, and whether they have types.
+const SOURCES: &[(&str, &[&str], bool)] = &[
+    ("maps", &["on_exec", "on_open", "pass", "drop"], true),
+    ("core", &["on_exec"], true),
+    ("externs", &["on_exec"], true),
+    ("modern", &["divide"], true),
+    ("legacy", &["on_packet"], false),
+];
+
+fn clang_objects_load() -> Outcome {
+    let kernel = Btf::parse(std::fs::read("/sys/kernel/btf/vmlinux")?)?;
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/c");
+    let folder = tempfile::tempdir()?;
+    for clang in clangs() {
+        for (name, programs, typed) in SOURCES {
+            let (compiled, written) = (folder.path().join("compiled.o"), folder.path().join("written.o"));
+            let mut command = Command::new(clang);
+            command
+                .args(["-target", "bpf", "-O2", "-c", "-o"])
+                .arg(&compiled)
+                .arg(sources.join(name).with_extension("c"));
+            if *typed {
+                command.arg("-g");
+            }
+            if *name == "modern" {
+                command.arg("-mcpu=v4");
+            }
+            match run(&mut command) {
+                Ok(_) => {}
+                // Compilers before 18 do not know version 4.
+                Err(_) if *name == "modern" => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let object = Object::from_elf(&std::fs::read(&compiled)?, Some(&kernel))
+                .map_err(|error| format!("{clang}, {name}: {error}"))?;
+            std::fs::write(&written, object.to_elf()?)?;
+            let ours = dump_loaded(&written, programs).map_err(|e| format!("{clang}, {name}: {e}"))?;
+            if *typed {
+                let theirs = dump_loaded(&compiled, programs)?;
+                if without_numbers(&ours) != without_numbers(&theirs) {
+                    return Err(format!("{clang}, {name}: ours\n{ours}\nlibbpf's\n{theirs}").into());
+                }
+            }
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use nonna_bpf::{Feature, Features, IsaLevel, Probe};
 use nonna_btf::Btf;
 
 use crate::btf;
+use crate::config::KernelConfig;
 use crate::error::{Context, Error};
 use crate::probe;
 use crate::symbols::Kallsyms;
@@ -22,9 +23,10 @@ pub struct Kernel {
 #[derive(Default)]
 struct Learned {
     btf: OnceLock<Arc<Btf>>,
-    kallsyms: OnceLock<Arc<Kallsyms>>,
+    kallsyms: Kallsyms,
     tracefs: OnceLock<Arc<Tracefs>>,
     isa: OnceLock<IsaLevel>,
+    config: OnceLock<KernelConfig>,
     features: Mutex<Features>,
 }
 
@@ -47,15 +49,6 @@ impl Kernel {
         Ok(Arc::clone(self.learned.btf.get_or_init(|| opened)))
     }
 
-    /// Symbols of the kernel; reading them takes tens of milliseconds, once.
-    pub(crate) fn kallsyms(&self) -> Result<Arc<Kallsyms>, Error> {
-        if let Some(kallsyms) = self.learned.kallsyms.get() {
-            return Ok(Arc::clone(kallsyms));
-        }
-        let read = Arc::new(Kallsyms::read().context(|| "read /proc/kallsyms".to_owned())?);
-        Ok(Arc::clone(self.learned.kallsyms.get_or_init(|| read)))
-    }
-
     /// Tracefs, mounted privately where it is not mounted.
     pub(crate) fn tracefs(&self) -> Result<Arc<Tracefs>, Error> {
         if let Some(tracefs) = self.learned.tracefs.get() {
@@ -63,6 +56,11 @@ impl Kernel {
         }
         let opened = Arc::new(Tracefs::open().context(|| "open tracefs".to_owned())?);
         Ok(Arc::clone(self.learned.tracefs.get_or_init(|| opened)))
+    }
+
+    /// The kernel's configuration; empty where it is not to be had.
+    pub(crate) fn config(&self) -> &KernelConfig {
+        self.learned.config.get_or_init(KernelConfig::read)
     }
 
     /// The highest instruction set version that the kernel takes, probed when first asked.
@@ -83,13 +81,13 @@ impl Kernel {
         outcome
     }
 
-    /// The address of a kernel symbol; `None` where there is none or the kernel hides it.
+    /// The address of a kernel symbol; `None` where there is none or the kernel hides it. Each new name takes about 40 ms.
     ///
     /// # Errors
     ///
     /// [`Error`] where `/proc/kallsyms` cannot be read.
     pub fn symbol_address(&self, name: &str) -> Result<Option<u64>, Error> {
-        Ok(self.kallsyms()?.address(name))
+        self.learned.kallsyms.address(name).context(|| "read /proc/kallsyms".to_owned())
     }
 }
 

@@ -4,13 +4,17 @@
 //! as they are and decides nothing about them; it knows no source language and not what events mean.
 //!
 //! - [`Kernel`] is the handle: [`Kernel::load`] turns an object into [`Loaded`] maps and programs.
-//! - [`KernelMap`] reads and writes maps, [`RingReader`] reads rings.
+//!   Attached, a program runs as long as its [`Link`] lives; [`Attached`] holds all of an object.
+//! - [`Kernel::probe`] tries what the kernel allows, [`Kernel::target`] describes it for code generation.
+//! - [`KernelMap`] reads and writes maps, [`RingReader`] reads rings, [`Symbolizer`] names addresses.
+//! - [`programs`], [`maps`] and [`links`] list what everybody has in the kernel.
 //!
 //! Nothing is pinned unless asked, every descriptor has an owner, and the kernel takes everything back when the process ends,
 //! however it ends.
 
 mod attach;
 mod btf;
+mod config;
 mod cpus;
 mod error;
 mod ids;
@@ -23,6 +27,7 @@ mod ring;
 mod run;
 mod runtime;
 mod slugs;
+mod symbolize;
 mod symbols;
 mod sys;
 mod target;
@@ -38,4 +43,5 @@ pub use pin::unpin;
 pub use ring::{RingCounters, RingReader, StopHandle, Wake};
 pub use run::{TestRun, TestRunOutcome};
 pub use slugs::{KERNEL_REFUSED, SLUGS};
+pub use symbolize::{Frame, Symbolizer};
 pub use sys::{Records, UpdateMode};

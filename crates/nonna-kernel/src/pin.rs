@@ -3,7 +3,7 @@
 //! Nothing is pinned unless somebody asks. Where no bpffs is mounted, pinning mounts one at `/sys/fs/bpf`, which is where tools
 //! look for it; that mount stays, as a pin must.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::error::{Context, Error, c_string};
 use crate::sys;
 
 /// The usual place.
-const BPFFS: &str = "/sys/fs/bpf";
+pub(crate) const BPFFS: &str = "/sys/fs/bpf";
 
 /// Pins an object's descriptor at `path`; parents below the bpffs are made.
 pub(crate) fn pin(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Error> {
@@ -25,10 +25,31 @@ pub(crate) fn pin(fd: BorrowedFd<'_>, path: &Path) -> Result<(), Error> {
     sys::pin(fd, &c_path).context(|| format!("pin to {}", path.display()))
 }
 
-/// Opens what is pinned at `path`.
-pub(crate) fn open(path: &Path) -> Result<OwnedFd, Error> {
+/// What a pin holds, by the name that procfs gives its descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pinned {
+    Map,
+    Link,
+}
+
+/// Opens what is pinned at `path`, which must be of this kind: the kernel opens anything, and the commands on it would be taken
+/// for those of another kind.
+pub(crate) fn open(path: &Path, kind: Pinned) -> Result<OwnedFd, Error> {
+    let what = || format!("open the pin {}", path.display());
     let c_path = c_string(path.as_os_str().as_bytes())?;
-    sys::open_pinned(&c_path).context(|| format!("open the pin {}", path.display()))
+    let fd = sys::open_pinned(&c_path).context(what)?;
+    let name = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).context(what)?;
+    let expected = match kind {
+        Pinned::Map => &["bpf-map"][..],
+        // The kernel writes it one way for the descriptor that made the link and another for those that come after.
+        Pinned::Link => &["bpf_link", "bpf-link"][..],
+    };
+    if expected.iter().any(|expected| name.to_string_lossy().contains(expected)) {
+        return Ok(fd);
+    }
+    Err(std::io::Error::from_raw_os_error(libc::EINVAL)).context(|| {
+        format!("use {} as a {}", path.display(), if kind == Pinned::Map { "map" } else { "link" })
+    })
 }
 
 /// Removes a pin. The object lives on while somebody else holds it.

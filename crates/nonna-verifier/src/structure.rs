@@ -11,7 +11,9 @@
 //!
 //! The later checks need the earlier ones, so a program that fails 1 to 3 is not looked at further.
 
-use nonna_bpf::{Callee, Helper, Imm64, Insn, Object, Program, RelocationTarget, SlotMap, encode};
+use nonna_bpf::{
+    Callee, Helper, Imm64, Insn, Object, Program, RelocationTarget, SlotMap, UNRESOLVED_RELOCATION, encode,
+};
 use nonna_diag::{Diagnostic, SlugInfo};
 
 use crate::functions::{Functions, is_function_reference, successors};
@@ -125,6 +127,9 @@ fn check_helpers(checked: &mut Checked<'_>) {
     let program_type = checked.program.program_type;
     for (index, insn) in checked.program.insns.iter().enumerate() {
         let Insn::Call(Callee::Helper(number)) = *insn else { continue };
+        if number == UNRESOLVED_RELOCATION {
+            continue;
+        }
         let message = match Helper::from_id(number) {
             None => format!("there is no helper with number {number}"),
             Some(helper) if !helper.callable_by(program_type) => {

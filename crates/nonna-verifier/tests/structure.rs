@@ -2,7 +2,8 @@
 
 use nonna_bpf::{
     AluOp, AtomicOp, Callee, Helper, Hook, Imm64, Insn, JumpOp, Map, MapExtra, MapFlags, MapIdx, MapType,
-    MemSize, Object, Operand, Program, ProgramType, Reg, Relocation, RelocationTarget, Width,
+    MemSize, Object, Operand, Program, ProgramType, Reg, Relocation, RelocationTarget, UNRESOLVED_RELOCATION,
+    Width,
 };
 use nonna_diag::{Sources, Span};
 use nonna_verifier::{Level, verify};
@@ -92,6 +93,18 @@ fn a_well_formed_program_is_accepted() {
 #[test]
 fn loops_are_left_to_the_full_proof() {
     accepted(vec![zero(Reg::R0), jump(Reg::R0, -2), Insn::Exit]);
+}
+
+/// What stands for a field that the kernel does not have is left to the full proof, and spoils nothing after it.
+#[test]
+fn unresolved_relocations_are_left_to_the_full_proof() {
+    accepted(vec![
+        zero(Reg::R0),
+        jump(Reg::R0, 2),
+        Insn::Call(Callee::Helper(UNRESOLVED_RELOCATION)),
+        mov(Reg::R0, Operand::Reg(Reg::R2)),
+        Insn::Exit,
+    ]);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Builds every kernel suite as a static binary, and asks each what it needs.
 //!
-//! A suite is a test target that is named `kernel` or `kernel_…`, or that its crate lists under `suites` in `[package.metadata.kernel]`. They are built apart from the usual build, since other flags
+//! A suite is a test target that is named `kernel` or `kernel_…`, or that its crate lists in
+//! `[package.metadata.kernel.suites]`, there with a filter for its tests. They are built apart from the usual build, since other flags
 //! would otherwise rebuild everything each time; optimised a little, since emulation is slow, and without debugging information, since all of it
 //! is loaded into the guest's memory.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
@@ -26,6 +27,8 @@ pub struct Suite {
     pub program: PathBuf,
     /// Folder of its crate, where its tests start.
     pub folder: PathBuf,
+    /// Only tests with this in their name; empty for all.
+    pub filter: String,
     /// Whether it is one of Rust's own test binaries. Such a suite needs nothing but the kernel.
     pub libtest: bool,
 }
@@ -55,11 +58,11 @@ pub fn build(workspace: &Workspace, only: Option<&str>) -> Result<Built> {
     let is_wanted = |package: &Package| only.is_none_or(|only| only == package.name.as_str());
     let mut names = BTreeSet::new();
     for package in &members {
-        let suites = if is_wanted(package) { suites_of(package)? } else { Vec::new() };
+        let suites = if is_wanted(package) { suites_of(package)? } else { BTreeMap::new() };
         if !suites.is_empty() || package.name.as_str() == "nonna-testkit" {
             command.args(["--package", package.name.as_str()]);
         }
-        names.extend(suites);
+        names.extend(suites.into_keys());
     }
     for name in names {
         command.args(["--test", name]);
@@ -81,18 +84,24 @@ pub fn build(workspace: &Workspace, only: Option<&str>) -> Result<Built> {
             let package =
                 members.iter().find(|p| p.id == artifact.package_id).context("a suite of no member")?;
             // The name of one crate's suite may be that of another's ordinary test.
-            if !is_wanted(package) || !suites_of(package)?.contains(&artifact.target.name.as_str()) {
-                continue;
-            }
+            let filters = if is_wanted(package) { suites_of(package)? } else { BTreeMap::new() };
+            let Some(filter) = filters.get(artifact.target.name.as_str()) else { continue };
             let folder = package.manifest_path.parent().context("a manifest in a folder")?;
             let name = format!("{}::{}", package.name, artifact.target.name);
-            suites.push(Suite { name, program, folder: folder.as_std_path().to_owned(), libtest: false });
+            let filter = (*filter).to_owned();
+            suites.push(Suite {
+                name,
+                program,
+                folder: folder.as_std_path().to_owned(),
+                filter,
+                libtest: false,
+            });
         }
     }
     suites.sort_by(|a, b| a.name.cmp(&b.name));
     let mut needs = GuestNeeds::default();
     for suite in &mut suites {
-        match guest_needs(suite)? {
+        match suite_needs(&suite.program)? {
             Some(more) => {
                 needs.modules.extend(more.modules);
                 needs.tools.extend(more.tools);
@@ -104,32 +113,43 @@ pub fn build(workspace: &Workspace, only: Option<&str>) -> Result<Built> {
     Ok(Built { init: init.context("cargo built no process 1")?, suites, needs })
 }
 
-/// Names of the test targets of a crate that are kernel suites.
-fn suites_of(package: &Package) -> Result<Vec<&str>> {
+/// The test targets of a crate that are kernel suites, with their filters.
+fn suites_of(package: &Package) -> Result<BTreeMap<&str, &str>> {
+    let tests: Vec<&str> = package
+        .targets
+        .iter()
+        .filter(|t| t.kind.contains(&TargetKind::Test))
+        .map(|t| t.name.as_str())
+        .collect();
+    let by_name = tests.iter().filter(|name| **name == "kernel" || name.starts_with("kernel_"));
+    let mut suites: BTreeMap<&str, &str> = by_name.map(|name| (*name, "")).collect();
     let listed =
-        package.metadata.get("kernel").and_then(|kernel| kernel.get("suites")).and_then(|s| s.as_array());
-    let listed: Vec<&str> = listed.into_iter().flatten().filter_map(|name| name.as_str()).collect();
-    let tests =
-        package.targets.iter().filter(|t| t.kind.contains(&TargetKind::Test)).map(|t| t.name.as_str());
-    let tests: Vec<&str> = tests.collect();
-    for name in &listed {
+        package.metadata.get("kernel").and_then(|kernel| kernel.get("suites")).and_then(|s| s.as_object());
+    for (name, filter) in listed.into_iter().flatten() {
         anyhow::ensure!(
-            tests.contains(name),
+            tests.contains(&name.as_str()),
             "{} lists a suite `{name}`, but has no such test",
             package.name
         );
+        let filter = filter
+            .as_str()
+            .with_context(|| format!("the filter of {}'s suite `{name}` is no text", package.name))?;
+        suites.insert(name, filter);
     }
-    let is_suite = |name: &&str| *name == "kernel" || name.starts_with("kernel_") || listed.contains(name);
-    Ok(tests.into_iter().filter(is_suite).collect())
+    Ok(suites)
 }
 
-/// What a suite says it needs; `None` for a binary of Rust's own harness, which does not know the question.
-fn guest_needs(suite: &Suite) -> Result<Option<GuestNeeds>> {
-    let output = Command::new(&suite.program).arg(nonna_testkit::GUEST_NEEDS).output();
-    let output = output.with_context(|| format!("start {}", suite.program.display()))?;
+/// What a test binary says it needs; `None` for one of Rust's own harness, which does not know the question.
+///
+/// # Errors
+///
+/// If it does not start, or answers something else.
+pub fn suite_needs(program: &Path) -> Result<Option<GuestNeeds>> {
+    let output = Command::new(program).arg(nonna_testkit::GUEST_NEEDS).output();
+    let output = output.with_context(|| format!("start {}", program.display()))?;
     if String::from_utf8_lossy(&output.stderr).contains("Unrecognized option") {
         return Ok(None);
     }
     let needs = serde_json::from_slice(&output.stdout);
-    Ok(Some(needs.with_context(|| format!("{} did not say what it needs", suite.name))?))
+    Ok(Some(needs.with_context(|| format!("{} did not say what it needs", program.display()))?))
 }

@@ -4,7 +4,7 @@
 //! initramfs, boots it, and reads one verdict per suite. Emulation (TCG) is enough and works everywhere; `/dev/kvm` inside a virtual
 //! machine may open and then hang.
 
-mod build;
+pub mod build;
 mod cpio;
 mod image;
 mod modules;
@@ -152,7 +152,7 @@ fn plan(built: &build::Built, modules: &[modules::Module], options: &Options) ->
     let run = |suite: &build::Suite| Run {
         name: suite.name.clone(),
         program: suite.program.to_string_lossy().into_owned(),
-        args: options.test.iter().cloned().collect(),
+        args: arguments(&suite.filter, options.test.as_deref()),
         folder: suite.folder.to_string_lossy().into_owned(),
         libtest: suite.libtest,
     };
@@ -161,6 +161,13 @@ fn plan(built: &build::Built, modules: &[modules::Module], options: &Options) ->
         runs: built.suites.iter().map(run).collect(),
         environment,
     }
+}
+
+/// Arguments of a suite. A harness takes one filter: that of the command line goes first.
+fn arguments(filter: &str, test: Option<&str>) -> Vec<String> {
+    let mut args = vec!["--color=never".to_owned()];
+    args.extend([test.unwrap_or(filter)].iter().filter(|f| !f.is_empty()).map(|f| (*f).to_owned()));
+    args
 }
 
 fn done(report: &str) -> Option<Done> {

@@ -1,4 +1,4 @@
-//! Rules for every Rust file: length, module docs, `unsafe`, unfinished work, names.
+//! Rules for every Rust file: length, module docs, `unsafe`, unfinished work, silent skips, names.
 
 use anyhow::Result;
 
@@ -10,6 +10,8 @@ use crate::workspace::{File, Workspace};
 const MAX_LINES: usize = 800;
 /// Words in a file's or crate's name that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "manager", "helpers", "misc"];
+/// Folders of the tools that run tests, and so may speak of skips.
+const RUNNERS: &[&str] = &["crates/nonna-testkit/", "xtask/"];
 /// Words in comments that mark unfinished work.
 const UNFINISHED: &[&str] = &["TODO", "FIXME", "XXX", "HACK"];
 
@@ -33,6 +35,7 @@ fn file_rules(file: &File, exceptions: &Exceptions) -> Vec<Violation> {
     violations.extend(length(file, exceptions));
     violations.extend(module_docs(file, &tokens));
     violations.extend(unfinished(file, &tokens));
+    violations.extend(silent_skips(file, &tokens));
     if !exceptions.may_be_unsafe(&file.path) {
         violations.extend(unsafe_words(file, &tokens));
     }
@@ -126,6 +129,28 @@ fn unfinished(file: &File, tokens: &[Token]) -> Vec<Violation> {
     violations
 }
 
+/// A test that prints that it is skipped and returns has passed, as far as anybody counts.
+fn silent_skips(file: &File, tokens: &[Token]) -> Vec<Violation> {
+    let is_runner = RUNNERS.iter().any(|runner| file.path.starts_with(runner));
+    let prints = |t: &Token| ["println", "eprintln", "print", "eprint"].iter().any(|name| t.is_word(name));
+    let skips = |four: &&[Token]| match four {
+        [print, bang, _, Token { kind: Kind::Str(text), .. }] => {
+            prints(print) && bang.is_punct('!') && text.to_lowercase().contains("skip")
+        }
+        _ => false,
+    };
+    let report = |four: &[Token]| {
+        Violation::new(
+            &file.path,
+            four[0].line,
+            "silent-skip",
+            "a test that prints that it is skipped counts as passed",
+            "declare the need in a nonna_testkit suite, whose skips are typed, counted and pinned",
+        )
+    };
+    if is_runner { Vec::new() } else { tokens.windows(4).filter(skips).map(report).collect() }
+}
+
 fn empty_name(name: &str) -> Option<&'static str> {
     let stem = name.strip_suffix(".rs").unwrap_or(name);
     EMPTY_NAMES.iter().copied().find(|word| stem.split(['_', '-']).any(|part| part == *word))
@@ -199,6 +224,9 @@ mod tests {
             rules("a.rs", "//! A.\nfn f() { todo!() }\n#[ignore]\n"),
             [("unfinished", 2), ("unfinished", 3)]
         );
+        let skip = "//! A.\nfn f() { eprintln!(\"Skipping: no root\"); }\n";
+        assert_eq!(rules("a.rs", skip), [("silent-skip", 2)]);
+        assert_eq!(rules("xtask/a.rs", skip), []);
         assert_eq!(rules("a/map_utils.rs", "//! A.\n"), [("names", 1)]);
         assert_eq!(rules("a/common/x.rs", "//! A.\n"), [("names", 1)]);
         let long = format!("//! A.\n{}", "\n".repeat(MAX_LINES));

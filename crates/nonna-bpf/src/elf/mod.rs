@@ -5,6 +5,8 @@
 //! `.data` and `.bss`, names that the kernel resolves in `.ksyms` and `.kconfig`.
 
 mod copy_types;
+mod read;
 mod write;
 
+pub use read::{ElfError, UNRESOLVED_RELOCATION};
 pub use write::ElfWriteError;

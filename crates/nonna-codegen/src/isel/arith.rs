@@ -62,6 +62,18 @@ impl Selector<'_> {
         constant: i64,
         dst: VReg,
     ) -> Result<(), CodegenError> {
+        match op {
+            // The verifier refuses what it sees to be a division by zero.
+            BinaryOp::UDiv | BinaryOp::SDiv if constant == 0 => {
+                self.make_constant(0, dst);
+                return Ok(());
+            }
+            BinaryOp::UMod | BinaryOp::SMod if constant == 0 => {
+                self.copy_into(left, dst);
+                return Ok(());
+            }
+            _ => {}
+        }
         let power = (constant > 0 && constant.count_ones() == 1).then(|| constant.trailing_zeros());
         if let Some(power) = power {
             let shift = Operand::Imm(power.cast_signed());

@@ -41,26 +41,9 @@ impl Legalizer<'_> {
         Ok(())
     }
 
-    /// The load that an instruction is, with constant additions folded into its offset.
+    /// The load that an instruction is.
     fn member(&self, id: InstId) -> Option<Member> {
-        let function = self.b.function();
-        let Inst::LoadKernel { mut pointer, mut field } = function.insts[id].inst else { return None };
-        loop {
-            match function.definition(pointer) {
-                Some(Inst::Cast(inner)) => pointer = *inner,
-                Some(Inst::Binary { op: BinaryOp::Add, left, right }) => {
-                    let by = function.constant(*right).and_then(|by| u32::try_from(by).ok());
-                    let Some(offset) = by.and_then(|by| field.offset.checked_add(by)) else { break };
-                    // Loads reach as far as 15 bits go.
-                    if offset > i16::MAX as u32 || !self.origins.of(*left).is_pointer() {
-                        break;
-                    }
-                    (pointer, field.offset) = (*left, offset);
-                }
-                _ => break,
-            }
-        }
-        Some(Member { id, pointer, field })
+        self.members.get(&id).map(|&(pointer, field)| Member { id, pointer, field })
     }
 
     /// What a plain load of the member yields, if the verifier allows one.

@@ -16,8 +16,8 @@ use nonna_bpf::{IsaLevel, MemSize};
 use nonna_btf::{Btf, TypeId};
 use nonna_diag::Span;
 use nonna_ir::{
-    BinaryOp, Block, ControlFlow, Function, FunctionBuilder, FunctionKind, Inst, InstId, Slot, Space,
-    Terminator, Type, Value,
+    BinaryOp, Block, ControlFlow, Function, FunctionBuilder, FunctionKind, Inst, InstId, KernelField, Slot,
+    Space, Terminator, Type, Value,
 };
 use rustc_hash::FxHashMap;
 
@@ -54,6 +54,7 @@ pub fn legalize(
     let flow = ControlFlow::new(&taken);
     let sources = Sources { btf: abilities.btf, task: abilities.task, context };
     let origins = Origins::new(&taken, &flow, sources);
+    let members = origin::members(&taken);
     let entry = taken.entry();
     let mut legalizer = Legalizer {
         terminators: taken.blocks.values().map(|data| data.terminator.clone()).collect(),
@@ -65,6 +66,7 @@ pub fn legalize(
         original: entry,
         span: None,
         early: FxHashMap::default(),
+        members,
         temps: Vec::new(),
     };
     let outcome = legalizer.run();
@@ -85,6 +87,8 @@ struct Legalizer<'a> {
     span: Option<Span>,
     /// Loads that were done together with an earlier one, and what they yielded.
     early: FxHashMap<InstId, Value>,
+    /// Loads from the kernel with the additions in front of them folded in.
+    members: FxHashMap<InstId, (Value, KernelField)>,
     /// Memory for checked copies, shared by all that take no more bytes.
     temps: Vec<(u32, Slot)>,
 }

@@ -6,8 +6,10 @@
 
 use nonna_btf::{Btf, TypeId};
 use nonna_ir::{
-    BinaryOp, ControlFlow, Entity, Function, Inst, KernelField, Region, Terminator, Type, Value, ValueDef,
+    BinaryOp, ControlFlow, Entity, Function, Inst, InstId, KernelField, Region, Terminator, Type, Value,
+    ValueDef,
 };
+use rustc_hash::FxHashMap;
 
 use super::walk::{Found, walk};
 use crate::hook::Context;
@@ -173,8 +175,9 @@ impl Origins {
                 self.of_sum(function, *op, *left, *right)
             }
             Inst::LoadKernel { pointer, field } => {
-                let from = self.of(*pointer);
-                match sources.load(from, field) {
+                let (pointer, field) = fold(function, *pointer, *field);
+                let from = self.of(pointer);
+                match sources.load(from, &field) {
                     Some(Found::Pointer { pointee, nullable }) => {
                         // Where the first pointer is 0, so is what is read through it.
                         Origin::pointer(pointee, nullable || from.is_nullable())
@@ -195,17 +198,47 @@ impl Origins {
         }
         let by = function.constant(right).map(|by| if op == BinaryOp::Add { by } else { by.wrapping_neg() });
         match (base, by) {
-            (Origin::Typed { pointee, offset, nullable }, Some(by)) => {
+            (Origin::Typed { pointee, offset, nullable: false }, Some(by)) => {
                 match u32::try_from(i64::from(offset).saturating_add(by)) {
-                    Ok(offset) => Origin::Typed { pointee, offset, nullable },
+                    Ok(offset) => Origin::Typed { pointee, offset, nullable: false },
                     Err(_) => Origin::Address,
                 }
             }
+            // Where the pointer was null, the sum is a small number, which no test for 0 tells from a pointer.
             (_, Some(_)) => Origin::Address,
             // Distances that are not constant are added to numbers only.
             _ => Origin::Number,
         }
     }
+}
+
+/// Loads reach as far as 15 bits go.
+const MAX_OFFSET: u32 = i16::MAX as u32;
+
+/// Every load from the kernel, with the additions in front of it folded in.
+pub fn members(function: &Function) -> FxHashMap<InstId, (Value, KernelField)> {
+    let loads = function.blocks.values().flat_map(|data| &data.insts).filter_map(|&id| {
+        let Inst::LoadKernel { pointer, field } = function.insts[id].inst else { return None };
+        Some((id, fold(function, pointer, field)))
+    });
+    loads.collect()
+}
+
+/// Goes back over additions of constants from the pointer of a load.
+fn fold(function: &Function, mut pointer: Value, mut field: KernelField) -> (Value, KernelField) {
+    loop {
+        match function.definition(pointer) {
+            Some(Inst::Cast(inner)) => pointer = *inner,
+            Some(Inst::Binary { op: BinaryOp::Add, left, right }) => {
+                let by = function.constant(*right).and_then(|by| u32::try_from(by).ok());
+                let sum = by.and_then(|by| field.offset.checked_add(by));
+                let Some(offset) = sum.filter(|offset| *offset <= MAX_OFFSET) else { break };
+                (pointer, field.offset) = (*left, offset);
+            }
+            _ => break,
+        }
+    }
+    (pointer, field)
 }
 
 /// What the verifier may make of a value that comes from elsewhere.

@@ -11,7 +11,7 @@ use super::Legalizer;
 use crate::helper;
 
 /// Constants beyond this are not added to pointers (`BPF_MAX_VAR_OFF` in include/linux/bpf_verifier.h).
-const MAX_DISTANCE: i64 = 1 << 29;
+const MAX_DISTANCE: u64 = 1 << 29;
 
 impl Legalizer<'_> {
     /// Appends an instruction of which only the operands need attention.
@@ -67,7 +67,7 @@ impl Legalizer<'_> {
     fn add_to_pointer(&mut self, op: BinaryOp, left: Value, right: Value) -> Option<Value> {
         let origin = self.origins.of(left);
         let by = self.b.function().constant(right)?;
-        let fits = by.abs() < MAX_DISTANCE;
+        let fits = by.unsigned_abs() < MAX_DISTANCE;
         if !origin.is_pointer() || !fits || !matches!(op, BinaryOp::Add | BinaryOp::Sub) {
             return None;
         }

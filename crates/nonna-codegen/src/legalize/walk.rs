@@ -3,7 +3,7 @@
 //! The rules are those of `btf_struct_walk` and `check_ptr_to_btf_access` (kernel/bpf/btf.c, kernel/bpf/verifier.c), in
 //! their strictest form from Linux 6.1 on: a load that is allowed here is allowed by each of these kernels.
 
-use nonna_btf::{Btf, Composite, Kind, Member, Type, TypeId};
+use nonna_btf::{Btf, Composite, Member, Type, TypeId};
 
 /// What a load that the verifier accepts yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +30,9 @@ const NULLABLE_MEMBERS: &[&str] = &["exe_file", "owner", "sk", "d_inode", "vm_mm
 
 /// What loading `size` bytes at `offset` of structure `id` yields; `None` where the verifier refuses it.
 pub fn walk(btf: &Btf, id: TypeId, offset: u32, size: u32) -> Option<Found> {
-    let (mut id, mut offset, mut in_union) = (id, offset, false);
+    let (mut id, mut offset) = (id, offset);
     for _ in 0..MAX_DEPTH {
-        in_union |= btf.kind(btf.skip_modifiers(id).ok()?).ok()? == Kind::Union;
-        match step(btf, id, (offset, size), in_union)? {
+        match step(btf, id, (offset, size))? {
             Step::Into(inner, rest) => (id, offset) = (inner, rest),
             Step::End(found) => return Some(found),
         }
@@ -46,8 +45,9 @@ enum Step {
     End(Found),
 }
 
-/// Finds the first member that holds the offset.
-fn step(btf: &Btf, id: TypeId, (offset, size): (u32, u32), in_union: bool) -> Option<Step> {
+/// Finds the first member that holds the offset; of a union too, where the pointer that it holds is less trusted but
+/// may be read through all the same.
+fn step(btf: &Btf, id: TypeId, (offset, size): (u32, u32)) -> Option<Step> {
     let (Type::Struct(structure) | Type::Union(structure)) = btf.resolved(id).ok()? else { return None };
     let end = offset.checked_add(size)?;
     if end > structure.size_bytes {
@@ -70,7 +70,7 @@ fn step(btf: &Btf, id: TypeId, (offset, size): (u32, u32), in_union: bool) -> Op
         }
         let bytes = u32::try_from(btf.size_of(member.type_id).ok()?).ok()?;
         if offset < start.checked_add(bytes)? {
-            return in_member(btf, &member, in_union, (offset, size), (start, bytes));
+            return in_member(btf, &member, (offset, size), (start, bytes));
         }
     }
     None
@@ -96,7 +96,6 @@ fn flexible_tail(btf: &Btf, structure: &Composite<'_>, offset: u32) -> Option<St
 fn in_member(
     btf: &Btf,
     member: &Member<'_>,
-    in_union: bool,
     (offset, size): (u32, u32),
     (mut start, bytes): (u32, u32),
 ) -> Option<Step> {
@@ -113,8 +112,6 @@ fn in_member(
         Type::Ptr { .. } if element_bytes != size || offset != start => None,
         Type::Ptr { .. } => match crate::hook::structure_behind(btf, element).ok()? {
             None => Some(Step::End(Found::Address)),
-            // In a union it may be something else; verifiers differ in what they make of it.
-            Some(_) if in_union => None,
             Some(pointee) => {
                 Some(Step::End(Found::Pointer { pointee, nullable: is_nullable(btf, element, member.name) }))
             }

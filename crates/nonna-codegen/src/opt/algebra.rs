@@ -6,7 +6,7 @@
 
 use nonna_ir::{BinaryOp, CompareOp, Entity, Inst, Region, Type, Value};
 
-use super::fold;
+use super::fold::{self, compare_range, low_bits};
 use super::numbering::Numbering;
 
 /// What an instruction simplifies to.
@@ -31,11 +31,6 @@ fn flag(value: bool) -> Option<Step> {
 fn power_of_two(value: i64) -> Option<i64> {
     let value = value.cast_unsigned();
     value.is_power_of_two().then(|| i64::from(value.trailing_zeros()))
-}
-
-/// The lowest `bits` bits.
-fn low_bits(bits: u8) -> i64 {
-    if bits >= 64 { -1 } else { ((1u64 << bits) - 1).cast_signed() }
 }
 
 impl Numbering<'_> {
@@ -343,31 +338,4 @@ const fn is_never_null(value_type: Type) -> bool {
                 | Region::MapValue { nullable: false }
         )
     )
-}
-
-/// The answer of a comparison with a constant where the left side, below two to the power of `width`, leaves only one.
-fn compare_range(op: CompareOp, width: u8, constant: i64) -> Option<bool> {
-    let largest = low_bits(width);
-    let below = |left: i64, right: i64| left.cast_unsigned() < right.cast_unsigned();
-    // Signed comparisons see all of `0..=largest` as positive while the sign bit is clear.
-    let (smallest_signed, largest_signed) = if width < 64 { (0, largest) } else { (i64::MIN, i64::MAX) };
-    match op {
-        CompareOp::Eq if below(largest, constant) => Some(false),
-        CompareOp::Ne if below(largest, constant) => Some(true),
-        CompareOp::Ult if below(largest, constant) => Some(true),
-        CompareOp::Ult if constant == 0 => Some(false),
-        CompareOp::Uge if below(largest, constant) => Some(false),
-        CompareOp::Uge if constant == 0 => Some(true),
-        CompareOp::Ule if !below(constant, largest) => Some(true),
-        CompareOp::Ugt if !below(constant, largest) => Some(false),
-        CompareOp::Slt if largest_signed < constant => Some(true),
-        CompareOp::Slt if smallest_signed >= constant => Some(false),
-        CompareOp::Sge if largest_signed < constant => Some(false),
-        CompareOp::Sge if smallest_signed >= constant => Some(true),
-        CompareOp::Sle if largest_signed <= constant => Some(true),
-        CompareOp::Sle if smallest_signed > constant => Some(false),
-        CompareOp::Sgt if largest_signed <= constant => Some(false),
-        CompareOp::Sgt if smallest_signed > constant => Some(true),
-        _ => None,
-    }
 }

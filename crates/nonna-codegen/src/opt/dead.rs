@@ -11,7 +11,8 @@ use super::remove_params;
 /// Something found to be needed.
 enum Needed {
     Inst(InstId),
-    /// A value, but not the memory it may point to: it is only where something is written, or part of an address.
+    /// A value, but not the memory it may point to: it is part of an address, or where something is written. (A copy
+    /// within one slot reads it too, but is needed only where the slot is.)
     Address(Value),
     /// A value with all that can be read through it.
     Value(Value),
@@ -112,19 +113,16 @@ impl Marker<'_> {
         let inst = &self.function.insts[id].inst;
         let result = self.function.insts[id].result;
         let is_address = result.is_some_and(|result| self.slot(result).is_some());
-        // The address that only says where: the first operand that is it, for a copy within one slot reads it too.
-        let mut only_address = match inst {
+        let only_address = match inst {
             Inst::Binary { left, .. } if is_address => Some(*left),
+            // It answers with what was there before, so that earlier writes count.
+            Inst::Atomic { .. } => None,
             inst => destination(inst).filter(|pointer| self.slot(*pointer).is_some()),
         };
         let work = &mut self.work;
         inst.for_each_operand(|value| {
-            if only_address == Some(*value) {
-                only_address = None;
-                work.push(Needed::Address(*value));
-            } else {
-                work.push(Needed::Value(*value));
-            }
+            let is_only_address = only_address == Some(*value);
+            work.push(if is_only_address { Needed::Address(*value) } else { Needed::Value(*value) });
         });
     }
 

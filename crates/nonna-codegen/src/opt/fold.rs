@@ -91,9 +91,94 @@ pub(super) const fn commutes(op: BinaryOp) -> bool {
     matches!(op, BinaryOp::Add | BinaryOp::Mul | BinaryOp::And | BinaryOp::Or | BinaryOp::Xor)
 }
 
+/// The lowest `bits` bits.
+pub(super) fn low_bits(bits: u8) -> i64 {
+    if bits >= 64 { -1 } else { ((1u64 << bits) - 1).cast_signed() }
+}
+
+/// The answer of a comparison with a constant where the left side, below two to the power of `width`, leaves only one.
+pub(super) fn compare_range(op: CompareOp, width: u8, constant: i64) -> Option<bool> {
+    let largest = low_bits(width);
+    let below = |left: i64, right: i64| left.cast_unsigned() < right.cast_unsigned();
+    // Signed comparisons see all of `0..=largest` as positive while the sign bit is clear.
+    let (smallest_signed, largest_signed) = if width < 64 { (0, largest) } else { (i64::MIN, i64::MAX) };
+    match op {
+        CompareOp::Eq if below(largest, constant) => Some(false),
+        CompareOp::Ne if below(largest, constant) => Some(true),
+        CompareOp::Ult if below(largest, constant) => Some(true),
+        CompareOp::Ult if constant == 0 => Some(false),
+        CompareOp::Uge if below(largest, constant) => Some(false),
+        CompareOp::Uge if constant == 0 => Some(true),
+        CompareOp::Ule if !below(constant, largest) => Some(true),
+        CompareOp::Ugt if !below(constant, largest) => Some(false),
+        CompareOp::Slt if largest_signed < constant => Some(true),
+        CompareOp::Slt if smallest_signed >= constant => Some(false),
+        CompareOp::Sge if largest_signed < constant => Some(false),
+        CompareOp::Sge if smallest_signed >= constant => Some(true),
+        CompareOp::Sle if largest_signed <= constant => Some(true),
+        CompareOp::Sle if smallest_signed > constant => Some(false),
+        CompareOp::Sgt if largest_signed <= constant => Some(false),
+        CompareOp::Sgt if smallest_signed > constant => Some(true),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const COMPARISONS: [CompareOp; 10] = [
+        CompareOp::Eq,
+        CompareOp::Ne,
+        CompareOp::Ult,
+        CompareOp::Ule,
+        CompareOp::Ugt,
+        CompareOp::Uge,
+        CompareOp::Slt,
+        CompareOp::Sle,
+        CompareOp::Sgt,
+        CompareOp::Sge,
+    ];
+
+    #[test]
+    fn comparisons_turned_around() {
+        let numbers = [i64::MIN, -1, 0, 1, i64::MAX];
+        for op in COMPARISONS {
+            for left in numbers {
+                for right in numbers {
+                    assert_ne!(compare(op, left, right), compare(opposite(op), left, right), "{op:?}");
+                    assert_eq!(compare(op, left, right), compare(exchanged(op), right, left), "{op:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_answer_what_every_value_answers() {
+        let edges = [i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX];
+        for op in COMPARISONS {
+            for width in 0..=5u8 {
+                for constant in (-40..40).chain(edges) {
+                    let mut answers = (0..1i64 << width).map(|value| compare(op, value, constant));
+                    let first = answers.next().unwrap();
+                    let same = answers.all(|answer| answer == first);
+                    // Width 0 is the constant 0, which is folded before ranges are asked.
+                    let found = compare_range(op, width, constant);
+                    match found {
+                        Some(answer) => assert!(same && answer == first, "{op:?} {width} {constant}"),
+                        None => assert!(!same || width == 0, "{op:?} {width} {constant}"),
+                    }
+                }
+            }
+            for constant in edges {
+                let numbers = edges.into_iter().chain([-1, 0, 1]);
+                let mut answers = numbers.map(|value| compare(op, value, constant));
+                if let Some(answer) = compare_range(op, 64, constant) {
+                    assert!(answers.all(|found| found == answer), "{op:?} {constant}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn edges() {

@@ -1,6 +1,10 @@
 //! The backend: what it makes of small modules, what the kernel says of it, and that it computes what it should.
 
+mod generate;
+mod kernel_loads;
 mod kit;
+mod random;
+mod reference;
 
 #[test]
 fn counting_takes_as_few_instructions_as_by_hand() {

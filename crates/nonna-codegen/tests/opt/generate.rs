@@ -1,6 +1,6 @@
 //! Random valid programs with loops, joins, slots, maps, data, helpers and records.
 
-use nonna_bpf::{Hook, MapFlags, MapType, MemSize};
+use nonna_bpf::{Hook, MapFlags, MapType, MemSize, ProbePoint};
 use nonna_event::{EventSchema, Field, FieldType, Ring};
 use nonna_ir::{
     BinaryOp, Bits, CompareOp, DataDecl, DataId, Entity, EventId, FieldSource, FuncId, FunctionBuilder,
@@ -16,27 +16,36 @@ const NUMBERS: &[i64] = &[
     1,
     2,
     3,
-    5,
+    4,
     7,
     8,
     10,
     16,
+    24,
+    30,
     31,
     32,
+    33,
+    48,
     56,
     63,
     64,
-    100,
+    127,
+    128,
     255,
     256,
+    0x7fff,
     0xffff,
+    0x1_0000,
     0x7fff_ffff,
+    0x8000_0000,
     0xffff_ffff,
     1 << 32,
     -1,
     -2,
     -8,
     -128,
+    -129,
     i64::MIN,
     i64::MAX,
 ];
@@ -68,28 +77,23 @@ pub struct Generator {
 /// A module whose first function is a program.
 pub fn module(choices: Vec<u32>) -> Module {
     let mut module = declarations();
-    let mut choices = Choices(choices.into_iter());
-    let program = FunctionKind::Program {
-        hook: Hook::Fentry { function: "f".into(), point: nonna_bpf::ProbePoint::Return },
-    };
-    let mut functions = Vec::new();
-    for (name, kind, params) in
-        [("sub", FunctionKind::Subprogram, &[Type::Int, Type::Int][..]), ("program", program, &[])]
-    {
+    let hook = Hook::Fentry { function: "f".into(), point: ProbePoint::Return };
+    let (first, second) = choices.split_at(choices.len() / 4 * 3);
+    for (name, kind, params, choices) in [
+        ("program", FunctionKind::Program { hook }, &[][..], first),
+        ("sub", FunctionKind::Subprogram, &[Type::Int, Type::Int], second),
+    ] {
         let in_program = kind != FunctionKind::Subprogram;
         let b = FunctionBuilder::new(name, kind, params, Type::Int);
         let integers = (0..params.len()).map(|idx| b.param(idx)).collect();
+        let choices = Choices(Vec::from(choices).into_iter());
         let mut generator = Generator { choices, b, integers, pointers: Vec::new(), in_program };
         generator.begin();
         generator.statements(0);
+        generator.show_all();
         let result = generator.integer();
         generator.b.ret(result);
-        functions.push(generator.b.finish());
-        choices = generator.choices;
-    }
-    // The program was made last and stands first.
-    for function in functions.into_iter().rev() {
-        module.functions.push(function);
+        module.functions.push(generator.b.finish());
     }
     module
 }
@@ -155,37 +159,42 @@ impl Generator {
     }
 
     pub fn statements(&mut self, depth: usize) {
-        for _ in 0..1 + self.choices.below(8) {
+        if depth == 0 {
+            while self.choices.0.len() > 0 {
+                self.statement(depth);
+            }
+        }
+        for _ in 0..1 + self.choices.below(12 >> depth.min(2)) {
             self.statement(depth);
         }
     }
 
     fn statement(&mut self, depth: usize) {
-        match self.choices.below(if depth < 4 { 24 } else { 19 }) {
-            0..=4 => {
+        match self.choices.below(if depth < 4 { 40 } else { 34 }) {
+            0..=9 => {
                 let value = self.arithmetic();
                 self.integers.push(value);
             }
-            5 | 6 => {
+            10..=14 => {
                 let value = self.comparison();
                 self.integers.push(value);
             }
-            7 | 8 => {
+            15..=18 => {
                 let value = self.conversion();
                 self.integers.push(value);
             }
-            9 => self.kernel_load(),
-            10 | 11 => self.slot_access(),
-            12 => self.slot_bulk(),
-            13 => self.data_access(),
-            14 => self.helper(),
-            15 => self.emit(),
-            16 => self.map_change(),
-            17 => self.call(),
-            18 => self.repeat(),
-            19 | 20 => self.branch(depth),
-            21 => self.short_circuit(depth),
-            22 => self.counted_loop(depth),
+            19..=21 => self.kernel_load(),
+            22 | 23 => self.slot_access(),
+            24 => self.slot_bulk(),
+            25 => self.data_access(),
+            26 => self.helper(),
+            27 => self.emit(),
+            28 => self.map_change(),
+            29 => self.call(),
+            30..=33 => self.repeat(),
+            34 | 35 => self.branch(depth),
+            36 => self.short_circuit(depth),
+            37 => self.counted_loop(depth),
             _ => self.lookup(depth),
         }
     }
@@ -223,7 +232,13 @@ impl Generator {
         use CompareOp as C;
         let ops =
             [C::Eq, C::Ne, C::Ult, C::Ule, C::Ugt, C::Uge, C::Slt, C::Sle, C::Sgt, C::Sge, C::Eq, C::Ne];
-        let (op, left, right) = (self.choices.pick(&ops), self.integer(), self.integer());
+        let (op, left) = (self.choices.pick(&ops), self.integer());
+        let right = if self.choices.below(2) == 0 {
+            let number = self.choices.pick(NUMBERS);
+            self.b.iconst(number)
+        } else {
+            self.integer()
+        };
         self.b.compare(op, left, right)
     }
 
@@ -321,16 +336,28 @@ impl Generator {
             }
             _ => {
                 let (value, op) = (self.integer(), nonna_bpf::AtomicOp::Add { fetch: true });
+                let pointer = if self.choices.below(2) == 0 { data } else { self.slot() };
                 let atomic =
-                    Inst::Atomic { op, pointer: data, offset: 0, size: MemSize::DW, value, expected: None };
+                    Inst::Atomic { op, pointer, offset: 0, size: MemSize::DW, value, expected: None };
                 let old = self.b.inst(atomic, Type::Int);
                 self.integers.push(old);
             }
         }
     }
 
+    /// Sends values that are known here, so that nothing about them may be wrong.
+    pub fn show_all(&mut self) {
+        if self.choices.below(4) < 3 {
+            let shown = self.integers.clone();
+            for pair in shown.rchunks(2).take(12) {
+                let fields = vec![FieldSource::Scalar(pair[0]), FieldSource::Scalar(pair[pair.len() - 1])];
+                self.b.effect(Inst::Emit { event: EventId::from_idx(0), fields, filter: None });
+            }
+        }
+    }
+
     fn helper(&mut self) {
-        let helper = self.choices.pick(&[14, 15, 5, 7, SEND_SIGNAL]);
+        let helper = self.choices.pick(&[14, 5, SEND_SIGNAL, SEND_SIGNAL]);
         let args = if helper == SEND_SIGNAL { vec![self.integer()] } else { Vec::new() };
         let answer = self.b.call_helper(helper, &args);
         self.integers.push(answer);

@@ -26,6 +26,9 @@ impl Generator {
                 if !is_empty {
                     g.statements(depth + 1);
                 }
+                if g.choices.below(3) == 0 {
+                    g.show_all();
+                }
                 if g.choices.below(12) == 0 {
                     let result = g.integer();
                     g.b.ret(result);
@@ -92,6 +95,7 @@ impl Generator {
         self.scope(|g| {
             g.integers.extend([count, sum, fixed]);
             g.statements(depth + 2);
+            g.show_all();
             let (one, next) = (g.b.iconst(1), g.integer());
             let count = g.b.binary(BinaryOp::Add, count, one);
             g.b.jump(head, &[count, next, fixed]);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 
 use crate::error::{Context, Error};
+use crate::pin::Pinned;
 use crate::sys::{self, LinkInfo};
 
 /// A program's attachment: one kernel link, or several where a hook has several places. Dropped, it detaches, which takes up to 100 ms a
@@ -68,10 +69,7 @@ impl Link {
     ///
     /// [`Error::System`] where nothing is pinned there, or something other than a link.
     pub fn open_pinned(path: &Path) -> Result<Self, Error> {
-        let link = crate::pin::open(path)?;
-        sys::object_info::<LinkInfo>(link.as_fd())
-            .context(|| format!("use the pin {} as a link", path.display()))?;
-        Ok(Self::of(link))
+        Ok(Self::of(crate::pin::open(path, Pinned::Link)?))
     }
 
     /// Makes the program stop running now where that is possible without detaching (clocks, counters, probes on perf events).

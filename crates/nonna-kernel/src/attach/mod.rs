@@ -8,6 +8,7 @@ mod device;
 mod kprobe;
 mod link;
 mod perf;
+mod section;
 mod set;
 mod uprobe;
 
@@ -63,6 +64,7 @@ impl KernelProgram {
             (_, _, Hook::Begin | Hook::End | Hook::OnDemand(_)) => {
                 Err(self.mismatch("it is run by call, not attached"))
             }
+            (ProgramType::Kprobe, _, Hook::Section(section)) => self.attach_section(kernel, section),
             _ => Err(self.mismatch("its kind needs a target such as a network device or a cgroup")),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use nonna_bpf::EncodeError;
+use nonna_bpf::{EncodeError, SettingError};
 
 use super::refused::Refused;
 use crate::error::Error;
@@ -69,6 +69,9 @@ pub enum LoadError {
         /// Which instruction.
         source: EncodeError,
     },
+    /// The object wants a value of the kernel's configuration that is not to be had.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// A map could not be made, or the kernel could not be asked.
     #[error(transparent)]
     Kernel(#[from] Error),

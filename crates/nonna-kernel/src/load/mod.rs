@@ -72,7 +72,7 @@ impl Kernel {
     fn load_object(&self, object: &Object) -> Result<Loaded, LoadError> {
         let btf = object_btf::load(&object.btf)?;
         let btf = btf.as_ref().map(std::os::fd::AsFd::as_fd);
-        let maps = create_maps(&object.maps, btf)?;
+        let maps = create_maps(self, &object.maps, btf)?;
         let mut resolver = resolve::Resolver::new(self, &maps);
         resolver.look_up(object)?;
         let programs = object

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use nonna_bpf::{AttachType, Hook, Object, Program, ProgramType, encode_slots};
+use nonna_bpf::{AttachType, Hook, Object, Program, ProgramType, encode_slots, has_xdp_fragments};
 
 use super::LoadError;
 use super::refused::Refused;
@@ -16,6 +16,8 @@ use crate::sys::{self, FuncInfoRecord, LineInfoRecord, ProgramSpec};
 
 /// `BPF_F_SLEEPABLE`.
 const SLEEPABLE: u32 = 1 << 4;
+/// `BPF_F_XDP_HAS_FRAGS`.
+const XDP_HAS_FRAGMENTS: u32 = 1 << 5;
 /// `BPF_LOG_LEVEL1`: the instructions that lead to the fault, with the verifier's state.
 const LOG_LEVEL: u32 = 1;
 /// First size of the log.
@@ -89,7 +91,7 @@ pub(super) fn load(
         insns: &slots,
         license: &license,
         name: kernel_name(&program.name),
-        flags: if program.sleepable { SLEEPABLE } else { 0 },
+        flags: flags(program),
         btf,
         func_info: &func_info,
         line_info: &line_info,
@@ -109,6 +111,17 @@ pub(super) fn load(
         attach_type: program.attach_type,
         hook: program.hook.clone(),
     })
+}
+
+fn flags(program: &Program) -> u32 {
+    let mut flags = 0;
+    if program.sleepable {
+        flags |= SLEEPABLE;
+    }
+    if has_xdp_fragments(&program.section) {
+        flags |= XDP_HAS_FRAGMENTS;
+    }
+    flags
 }
 
 /// Loads again with a log that grows until the verdict fits.

@@ -155,9 +155,12 @@ impl KernelMap {
     ///
     /// # Errors
     ///
-    /// What the kernel says.
+    /// [`Error::Length`] where the keys are cut off; what the kernel says otherwise.
     pub fn delete_many(&self, keys: &[u8]) -> Result<usize, Error> {
         let key_bytes = self.key_bytes().max(1);
+        if !keys.len().is_multiple_of(key_bytes) {
+            self.check(keys.len() % key_bytes, None)?;
+        }
         let mut rest = keys;
         let mut deleted = 0;
         while !rest.is_empty() {

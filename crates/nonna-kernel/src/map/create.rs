@@ -1,23 +1,67 @@
 //! Making an object's maps, with what the kernel wants special for some types.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
 
 use nonna_bpf::{Map, MapFlags, MapIdx, MapType};
 
 use super::{KernelMap, kernel_name};
 use crate::cpus::n_possible_cpus;
 use crate::error::{Context, Error};
+use crate::kernel::Kernel;
+use crate::load::LoadError;
+use crate::pin::BPFFS;
 use crate::sys::{MapCreate, RawMap, UpdateMode};
 
 /// Makes all maps in order, writes their first values and freezes those that are constant.
-pub(crate) fn create_maps(maps: &[Map], btf: Option<BorrowedFd<'_>>) -> Result<Vec<KernelMap>, Error> {
+pub(crate) fn create_maps(
+    kernel: &Kernel,
+    maps: &[Map],
+    btf: Option<BorrowedFd<'_>>,
+) -> Result<Vec<KernelMap>, LoadError> {
     maps.iter()
         .map(|map| {
+            if let Some(shared) = open_shared(map)? {
+                return Ok(shared);
+            }
             let made = create_with_inner(maps, map, btf)?;
-            initialize(&made, map)?;
+            if map.extra.settings.is_empty() {
+                initialize(&made, map)?;
+            } else {
+                let mut filled = map.clone();
+                filled.fill_settings(|name| kernel.setting(name))?;
+                initialize(&made, &filled)?;
+            }
+            if map.extra.pinned_by_name {
+                made.pin(&shared_path(map))?;
+            }
             Ok(made)
         })
         .collect()
+}
+
+/// Where a map that objects share is pinned.
+fn shared_path(map: &Map) -> PathBuf {
+    // A path separator in a name would lead elsewhere; bpffs takes no dots.
+    Path::new(BPFFS).join(map.name.replace(['/', '.'], "_"))
+}
+
+/// A shared map that an object before this one has made.
+fn open_shared(map: &Map) -> Result<Option<KernelMap>, Error> {
+    let path = shared_path(map);
+    if !map.extra.pinned_by_name || !path.exists() {
+        return Ok(None);
+    }
+    let shared = KernelMap::open_pinned(&path)?;
+    let like = |shared: &KernelMap| {
+        (shared.map_type(), shared.key_bytes(), shared.value_size())
+            == (Some(map.map_type), map.key_size as usize, map.value_size)
+    };
+    if like(&shared) {
+        return Ok(Some(shared));
+    }
+    Err(std::io::Error::from_raw_os_error(libc::EINVAL))
+        .context(|| format!("share the map pinned at {}, which is of another kind", path.display()))
 }
 
 /// A map of maps needs another map as the template of its values, at creation only.
@@ -111,8 +155,8 @@ fn creation(
         map_flags: map.flags.bits(),
         inner_map_fd: template.map_or(0, |t| number(t.as_fd())),
         numa_node: map.extra.numa_node,
-        map_extra: map.extra.map_extra,
         map_name: kernel_name(&map.name),
+        map_extra: map.extra.map_extra,
         ..MapCreate::default()
     };
     match map.map_type {

@@ -17,6 +17,7 @@ pub use memory::MapMemory;
 
 use crate::cpus::n_possible_cpus;
 use crate::error::{Context, Error};
+use crate::pin::Pinned;
 use crate::sys::{self, ObjectKind, RawMap, UpdateMode};
 
 /// A map in the kernel, closed when dropped. The kernel frees it when no program and no pin holds it either.
@@ -49,7 +50,7 @@ impl KernelMap {
     ///
     /// [`Error::System`] where nothing is pinned there, or something other than a map.
     pub fn open_pinned(path: &Path) -> Result<Self, Error> {
-        Self::from_fd(crate::pin::open(path)?)
+        Self::from_fd(crate::pin::open(path, Pinned::Map)?)
     }
 
     fn from_fd(fd: OwnedFd) -> Result<Self, Error> {

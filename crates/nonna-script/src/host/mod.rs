@@ -73,6 +73,11 @@ impl<'a> Printer<'a> {
         Self { host, machine, format }
     }
 
+    /// Text or JSON.
+    pub fn format(&self) -> OutputFormat {
+        self.format
+    }
+
     /// The number of probes as JSON has it; text says it elsewhere.
     pub fn attached_probes(&self, n_probes: usize) -> Vec<u8> {
         match self.format {

@@ -145,8 +145,11 @@ fn number_of(
     b.switch_to(digit);
     let last = b.op(BinaryOp::UMod, rest, 10);
     let last = b.add(last, i64::from(b'0'));
-    let place = b.binary(BinaryOp::Sub, work, count);
-    b.put(place, work::TEXT + DIGITS_END - 1, MemSize::B, last);
+    let position = b.iconst(i64::from(DIGITS_END) - 1);
+    let position = b.binary(BinaryOp::Sub, position, count);
+    let position = b.op(BinaryOp::And, position, 63);
+    let place = b.binary(BinaryOp::Add, work, position);
+    b.put(place, work::TEXT, MemSize::B, last);
     let smaller = b.op(BinaryOp::UDiv, rest, 10);
     let written = b.add(count, 1);
     let has_more = b.test(CompareOp::Ne, smaller, 0);

@@ -6,7 +6,7 @@ use nonna_bpf::{
     AttachType, Feature, Hook, MapIdx, ProbePoint, Program, ProgramIdx, ProgramType, UserLocation,
 };
 use nonna_kernel::{Kernel, UserPlaces};
-use nonna_testkit::{KernelTest, Outcome};
+use nonna_testkit::{KernelTest, Need, Outcome};
 
 use crate::support::*;
 use crate::test;
@@ -22,9 +22,15 @@ pub fn tests() -> Vec<KernelTest> {
         test("kernel_functions_share_a_link", &[Feature::KprobeMulti], many_kernel_functions),
         test("a_trampoline_counts_entries", &[Feature::Fentry], || trampoline(AttachType::TraceFentry)),
         test("a_trampoline_counts_returns", &[Feature::Fentry], || trampoline(AttachType::TraceFexit)),
+        with_module("a_module_s_function_is_attached", a_module_s_function_is_attached),
         test("a_security_program_denies", &[Feature::Lsm], a_security_program_denies),
         test("a_replaced_return_denies", &[Feature::ModifyReturn], a_replaced_return_denies),
     ]
+}
+
+/// A test that needs trampolines and the module `veth`.
+fn with_module(name: &'static str, run: fn() -> Outcome) -> KernelTest {
+    KernelTest::new(name, &[Need::Root, Need::Feature(Feature::Fentry), Need::Module("veth")], run)
 }
 
 /// The kernel function behind getppid(2).
@@ -156,6 +162,18 @@ fn trampoline(attach_type: AttachType) -> Outcome {
     let hook = Hook::Fentry { function: function.to_owned(), point };
     let program = program("prctl", ProgramType::Tracing, hook, &counting(0));
     counts_calls(typed(program, attach_type, Some(function)), || name_this_thread().expect("a name"))
+}
+
+/// Its types are in the module's own BTF, which stands on the kernel's.
+fn a_module_s_function_is_attached() -> Outcome {
+    let function = "veth_newlink";
+    assert_eq!(Kernel::new().btf()?.find(nonna_btf::Kind::Func, function), None, "it is built in");
+    let hook = Hook::Fentry { function: function.to_owned(), point: ProbePoint::Entry };
+    let program = program("newlink", ProgramType::Tracing, hook, &counting(0));
+    let loaded = load(vec![counter()], vec![typed(program, AttachType::TraceFentry, Some(function))]);
+    let attached = loaded.attach_all(&Kernel::new())?;
+    assert_eq!(attached.links().len(), 1);
+    Ok(())
 }
 
 /// `EACCES` for this process's prctl(2); what others get is `otherwise`.

@@ -74,7 +74,10 @@ impl Attached {
         for (_, link) in &links {
             link.quiet();
         }
-        let descriptors = links.into_iter().flat_map(|(_, link)| link.into_descriptors()).collect();
+        let descriptors: Vec<_> = links.into_iter().flat_map(|(_, link)| link.into_descriptors()).collect();
+        if descriptors.is_empty() {
+            return Ok(loaded);
+        }
         sys::close_in_child(descriptors).context(|| "start a process to detach".to_owned())?;
         Ok(loaded)
     }

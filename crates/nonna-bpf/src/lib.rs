@@ -30,7 +30,8 @@ pub use hook::{CpuScope, Hook, PerfSource, ProbePoint, Sampling, SyscallPhase, U
 pub use insn::{AluOp, AtomicOp, Callee, Endian, Imm64, Insn, JumpOp, MemSize, Operand, Reg, Width};
 pub use kinds::{AttachType, MapFlags, MapType, ProgramType};
 pub use object::{
-    FuncInfo, LineInfo, Map, MapExtra, MapIdx, Object, Program, ProgramIdx, Relocation, RelocationTarget,
+    FuncInfo, LineInfo, Map, MapExtra, MapIdx, MapSlot, Object, Program, ProgramIdx, Relocation,
+    RelocationTarget, SlotTarget,
 };
 pub use section::{SectionKind, has_xdp_fragments};
 pub use setting::{KernelSetting, SettingError, SettingKind};

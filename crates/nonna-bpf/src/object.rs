@@ -68,9 +68,29 @@ pub struct MapExtra {
     pub numa_node: u32,
     /// `map_extra` of the create call: what it means depends on the map's type.
     pub map_extra: u64,
+    /// Maps and programs that stand in it from the start: for maps of maps and program arrays.
+    pub slots: Vec<MapSlot>,
     /// Values of the kernel's configuration that belong into [`Map::initial_value`] before the map is made; see
     /// [`Map::fill_settings`].
     pub settings: Vec<KernelSetting>,
+}
+
+/// A place in a map of maps or a program array that is filled at load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MapSlot {
+    /// The key, a number of 4 bytes.
+    pub key: u32,
+    /// What stands there.
+    pub target: SlotTarget,
+}
+
+/// What stands in a [`MapSlot`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlotTarget {
+    /// A map, in a map of maps.
+    Map(MapIdx),
+    /// A program, in a program array.
+    Program(ProgramIdx),
 }
 
 /// A program with all its functions: the entry function first, then the functions that it calls.

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use nonna_bpf::{
-    AttachType, Callee, ElfError, Hook, Imm64, Insn, IsaLevel, KernelSetting, Map, MapFlags, MapIdx, MapType,
-    Object, Program, ProgramType, RelocationTarget, SettingKind, SlotMap, TextOptions, UNRESOLVED_RELOCATION,
-    disassemble,
+    AttachType, Callee, ElfError, Hook, Imm64, Insn, IsaLevel, KernelSetting, Map, MapFlags, MapIdx, MapSlot,
+    MapType, Object, Program, ProgramIdx, ProgramType, RelocationTarget, SettingKind, SlotMap, SlotTarget,
+    TextOptions, UNRESOLVED_RELOCATION, disassemble,
 };
 use nonna_btf::{Btf, BtfBuilder, EnumValue, IntEncoding, Member, TypeId};
 use proptest::prelude::*;
@@ -15,6 +15,7 @@ mod sample;
 const MAPS: &[u8] = include_bytes!("fixtures/elf/maps.o");
 const CORE: &[u8] = include_bytes!("fixtures/elf/core.o");
 const EXTERNS: &[u8] = include_bytes!("fixtures/elf/externs.o");
+const SLOTS: &[u8] = include_bytes!("fixtures/elf/slots.o");
 const LEGACY: &[u8] = include_bytes!("fixtures/elf/legacy.o");
 const MODERN: &[u8] = include_bytes!("fixtures/elf/modern.o");
 
@@ -203,6 +204,19 @@ fn names_of_the_kernel_stay_names() {
 }
 
 #[test]
+fn maps_and_programs_stand_in_maps_from_the_start() {
+    let object = Object::from_elf(SLOTS, None).unwrap();
+    for object in [Object::from_elf(&object.to_elf().unwrap(), None).unwrap(), object] {
+        let index = |name: &str| object.maps.iter().position(|map| map.name == name).unwrap() as u32;
+        let slots = |name: &str| &object.maps[index(name) as usize].extra.slots;
+        let map = |key, name| MapSlot { key, target: SlotTarget::Map(MapIdx(index(name))) };
+        assert_eq!(*slots("table"), [map(0, "first"), map(2, "second")]);
+        let finish = object.programs.iter().position(|program| program.name == "finish").unwrap() as u32;
+        assert_eq!(*slots("stages"), [MapSlot { key: 1, target: SlotTarget::Program(ProgramIdx(finish)) }]);
+    }
+}
+
+#[test]
 fn files_from_before_types_are_read() {
     let object = Object::from_elf(LEGACY, None).unwrap();
     assert_eq!(object.license, "Dual BSD/GPL");
@@ -260,11 +274,16 @@ fn essence(object: &Object) -> Vec<Essence> {
 
 #[test]
 fn what_is_written_reads_the_same() {
-    for file in [MAPS, EXTERNS, LEGACY, MODERN, CORE] {
+    for file in [MAPS, EXTERNS, SLOTS, LEGACY, MODERN, CORE] {
         let object = Object::from_elf(file, Some(&kernel())).unwrap();
         let again = Object::from_elf(&object.to_elf().unwrap(), None).unwrap();
         assert_eq!(essence(&again), essence(&object));
-        let plain = |map: &Map| Map { btf_key_type_id: 0, btf_value_type_id: 0, inner: None, ..map.clone() };
+        let plain = |map: &Map| {
+            let mut map = Map { btf_key_type_id: 0, btf_value_type_id: 0, inner: None, ..map.clone() };
+            // Maps may stand in another order; the test of slots names them.
+            map.extra.slots.iter_mut().for_each(|slot| slot.target = SlotTarget::Map(MapIdx(0)));
+            map
+        };
         let sorted = |object: &Object| {
             let mut maps: Vec<Map> = object.maps.iter().map(plain).collect();
             maps.sort_by(|a, b| a.name.cmp(&b.name));
@@ -327,11 +346,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
     #[test]
     fn mutated_files_never_panic(
-        which in 0..5usize,
+        which in 0..6usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        let mut bytes = [MAPS, CORE, EXTERNS, LEGACY, MODERN][which].to_vec();
+        let mut bytes = [MAPS, CORE, EXTERNS, SLOTS, LEGACY, MODERN][which].to_vec();
         for (place, value) in changes {
             let place = place.index(bytes.len());
             bytes[place] = value;

@@ -8,6 +8,7 @@ use nonna_btf::Btf;
 use nonna_testkit::{KernelTest, Need, Outcome, Suite};
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 mod sample;
 
@@ -21,11 +22,15 @@ fn main() -> ExitCode {
             &[Need::Tool("llvm-objdump")],
             llvm_objdump_reads,
         ))
-        .test(KernelTest::new(
-            "clang_objects_load_as_by_libbpf",
-            &[Need::Root, bpftool, clang],
-            clang_objects_load,
-        ))
+        .test(
+            KernelTest::new(
+                "clang_objects_load_as_by_libbpf",
+                &[Need::Root, bpftool, clang],
+                clang_objects_load,
+            )
+            // Each of a few dozen loads opens the kernel's BTF anew.
+            .time_limit(Duration::from_secs(300)),
+        )
         .main()
 }
 
@@ -122,6 +127,7 @@ const SOURCES: &[(&str, &[&str], bool)] = &[
     ("maps", &["on_exec", "on_open", "pass", "drop"], true),
     ("core", &["on_exec"], true),
     ("externs", &["on_exec"], true),
+    ("slots", &["begin", "finish"], true),
     ("modern", &["divide"], true),
     ("legacy", &["on_packet"], false),
 ];

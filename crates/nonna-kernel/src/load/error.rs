@@ -51,6 +51,12 @@ pub enum LoadError {
         /// What the system said.
         source: io::Error,
     },
+    /// A map holds a map or a program that the object does not have.
+    #[error("map `{map}` holds something that is not in the object")]
+    Slot {
+        /// Map.
+        map: String,
+    },
     /// The object contradicts itself.
     #[error("program `{program}` is malformed at slot {slot}: {reason}")]
     Malformed {

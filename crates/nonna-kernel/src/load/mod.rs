@@ -11,7 +11,7 @@ mod program;
 mod refused;
 mod resolve;
 
-use nonna_bpf::{MapIdx, Object, ProgramIdx};
+use nonna_bpf::{MapIdx, MapSlot, Object, ProgramIdx, SlotTarget};
 use nonna_verifier::Verified;
 
 pub use error::LoadError;
@@ -58,6 +58,26 @@ impl Loaded {
     }
 }
 
+impl Loaded {
+    /// Puts maps into maps of maps and programs into program arrays, where the object says so.
+    fn fill_slots(&self, object: &Object) -> Result<(), LoadError> {
+        for (made, map) in self.maps.iter().zip(&object.maps) {
+            for MapSlot { key, target } in &map.extra.slots {
+                let (key, absent) = (key.to_ne_bytes(), || LoadError::Slot { map: map.name.clone() });
+                match target {
+                    SlotTarget::Map(MapIdx(inner)) => {
+                        made.update_inner(&key, self.maps.get(*inner as usize).ok_or_else(absent)?)?;
+                    }
+                    SlotTarget::Program(ProgramIdx(program)) => {
+                        made.update_program(&key, self.programs.get(*program as usize).ok_or_else(absent)?)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Kernel {
     /// Loads a verified object: one that is proved, or one of sound structure whose proof is left to the kernel.
     ///
@@ -80,6 +100,8 @@ impl Kernel {
             .iter()
             .map(|program| program::load(object, program, btf, &resolver))
             .collect::<Result<_, _>>()?;
-        Ok(Loaded { maps, programs })
+        let loaded = Loaded { maps, programs };
+        loaded.fill_slots(object)?;
+        Ok(loaded)
     }
 }

@@ -17,6 +17,7 @@ pub use memory::MapMemory;
 
 use crate::cpus::n_possible_cpus;
 use crate::error::{Context, Error};
+use crate::load::KernelProgram;
 use crate::pin::Pinned;
 use crate::sys::{self, ObjectKind, RawMap, UpdateMode};
 
@@ -149,6 +150,18 @@ impl KernelMap {
         self.raw
             .update_fd(key, inner.as_fd())
             .context(|| format!("put map `{}` into map `{}`", inner.name, self.name))
+    }
+
+    /// Puts a program into a program array.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, such as that the program is of another type than those already there.
+    pub fn update_program(&self, key: &[u8], program: &KernelProgram) -> Result<(), Error> {
+        self.check(key.len(), None)?;
+        self.raw
+            .update_fd(key, program.as_fd())
+            .context(|| format!("put program `{}` into map `{}`", program.name(), self.name))
     }
 
     /// Deletes an entry; `false` where there was none.

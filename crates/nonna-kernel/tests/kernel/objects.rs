@@ -2,17 +2,19 @@
 
 use std::process::{Command, Stdio};
 
-use nonna_bpf::{Feature, IsaLevel, MapIdx, Object};
+use nonna_bpf::{Feature, IsaLevel, MapIdx, Object, ProgramIdx};
 use nonna_btf::Kind;
 use nonna_kernel::{Kernel, Loaded, RingReader};
 use nonna_testkit::{KernelTest, Need, Outcome};
 use nonna_verifier::verify;
 
+use crate::support::count_of;
 use crate::test;
 
 const MAPS: &[u8] = include_bytes!("../../../nonna-bpf/tests/fixtures/elf/maps.o");
 const CORE: &[u8] = include_bytes!("../../../nonna-bpf/tests/fixtures/elf/core.o");
 const EXTERNS: &[u8] = include_bytes!("../../../nonna-bpf/tests/fixtures/elf/externs.o");
+const SLOTS: &[u8] = include_bytes!("../../../nonna-bpf/tests/fixtures/elf/slots.o");
 const LEGACY: &[u8] = include_bytes!("../../../nonna-bpf/tests/fixtures/elf/legacy.o");
 const MODERN: &[u8] = include_bytes!("../../../nonna-bpf/tests/fixtures/elf/modern.o");
 
@@ -23,6 +25,7 @@ pub fn tests() -> Vec<KernelTest> {
     vec![
         test("maps_and_functions_of_clang_load", &[Feature::TypedTracepoint, Feature::BpfLoop], maps_load),
         test("relocated_accesses_read_the_right_fields", &[Feature::TypedTracepoint], accesses_read),
+        test("maps_hold_maps_and_programs_from_the_start", &[Feature::RawTracepoint], slots_are_filled),
         test("objects_from_before_types_load", &[], legacy_loads),
         KernelTest::new(
             "kernel_functions_and_settings_are_filled_in",
@@ -100,6 +103,22 @@ fn accesses_read() -> Outcome {
     assert_eq!((long(16), long(24)), (1, 0), "pid exists, shoe_size does not");
     assert!(long(32) > 1000, "size of task_struct");
     assert_eq!((long(40), long(48)), (0, 2), "type_exists, BPF_MAP_TYPE_ARRAY");
+    Ok(())
+}
+
+fn slots_are_filled() -> Outcome {
+    let object = read(SLOTS)?;
+    let (first, second) = (index(&object, "first")?, index(&object, "second")?);
+    let begin =
+        ProgramIdx(object.programs.iter().position(|p| p.name == "begin").ok_or("no program")? as u32);
+    let loaded = load(object)?;
+    let link = loaded.program(begin).attach(&Kernel::new())?;
+    let status = Command::new(std::env::current_exe()?).arg("--help").stdout(Stdio::null()).status()?;
+    assert!(status.success());
+    drop(link);
+    // The first program counts in one map and calls the second, which counts in the other.
+    let (first, second) = (count_of(loaded.map(first)), count_of(loaded.map(second)));
+    assert!(first > 0 && first == second, "{first} and {second}");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use super::ElfError;
 use super::file::{File, Symbol};
 use super::types::{Types, bad_btf};
 use crate::kinds::{MapFlags, MapType};
-use crate::object::{Map, MapExtra, MapIdx};
+use crate::object::{Map, MapExtra, MapIdx, MapSlot, ProgramIdx, SlotTarget};
 
 /// The maps of a file and the places by which instructions name them.
 #[derive(Default)]
@@ -20,6 +20,17 @@ pub(super) struct Maps {
     pub(super) by_place: FxHashMap<(usize, u64), MapIdx>,
     /// Global data, by section.
     pub(super) by_section: FxHashMap<usize, MapIdx>,
+    /// Places for maps and programs in definitions.
+    slots: Vec<SlotPlaces>,
+}
+
+/// Where the places for maps and programs of a definition stand.
+struct SlotPlaces {
+    map: MapIdx,
+    section: usize,
+    /// Bytes from the start of the section, of the first place and past the last one.
+    start: u64,
+    end: u64,
 }
 
 impl Maps {
@@ -69,9 +80,14 @@ impl Maps {
                 .iter()
                 .find(|symbol| symbol.section == Some(section) && symbol.name == name && !symbol.is_section)
                 .ok_or_else(|| map_error(name, "it has no symbol"))?;
-            let (map, inner) = definition(types, name, variable.target, true)?;
+            let Defined { map, inner, slots_at } = definition(types, name, variable.target, true)?;
             let outer = self.add(map);
             self.by_place.insert((section, symbol.value), outer);
+            if let Some(slots_at) = slots_at {
+                let (start, end) =
+                    (symbol.value.saturating_add(slots_at), symbol.value.saturating_add(symbol.size));
+                self.slots.push(SlotPlaces { map: outer, section, start, end });
+            }
             if let Some(inner) = inner {
                 let inner = self.add(inner);
                 self.maps[outer.0 as usize].inner = Some(inner);
@@ -100,6 +116,48 @@ impl Maps {
                 .ok_or_else(|| map_error(symbol.name, "its definition is shorter than 20 bytes"))??;
             let map = self.add(map);
             self.by_place.insert((index, symbol.value), map);
+        }
+        Ok(())
+    }
+
+    /// Reads which maps and programs stand in maps from the start: relocations in the definitions' section. `program` knows
+    /// the programs by section and offset.
+    pub(super) fn fill_slots(
+        &mut self,
+        file: &File<'_>,
+        program: impl Fn(usize, u64) -> Option<ProgramIdx>,
+    ) -> Result<(), ElfError> {
+        let Some(section) = file.sections.iter().position(|section| section.name == ".maps") else {
+            return Ok(());
+        };
+        for relocation in &file.sections[section].relocations {
+            let symbol = file.symbol(*relocation);
+            let place = self.slots.iter().find(|place| {
+                place.section == section && (place.start..place.end).contains(&relocation.offset)
+            });
+            let (Some(symbol), Some(place)) = (symbol, place) else {
+                return Err(map_error(".maps", "a relocation stands where no map or program belongs"));
+            };
+            let map = &mut self.maps[place.map.0 as usize];
+            let nothing = || map_error(&map.name, format!("`{}` is neither map nor program", symbol.name));
+            let holder = symbol.section.ok_or_else(nothing)?;
+            let target = match self.by_place.get(&(holder, symbol.value)) {
+                Some(inner) => SlotTarget::Map(*inner),
+                None => SlotTarget::Program(program(holder, symbol.value).ok_or_else(nothing)?),
+            };
+            let fits = match target {
+                SlotTarget::Map(_) => matches!(map.map_type, MapType::ArrayOfMaps | MapType::HashOfMaps),
+                SlotTarget::Program(_) => map.map_type == MapType::ProgArray,
+            };
+            if !fits {
+                return Err(map_error(
+                    &map.name,
+                    format!("a {} does not hold `{}`", map.map_type, symbol.name),
+                ));
+            }
+            let key = u32::try_from((relocation.offset - place.start) / u64::from(SLOT_PLACE_BYTES));
+            let key = key.map_err(|_| ElfError::TooLarge { what: format!("map `{}`", map.name) })?;
+            map.extra.slots.push(MapSlot { key, target });
         }
         Ok(())
     }
@@ -158,19 +216,26 @@ pub(super) fn map_error(map: &str, reason: impl Into<String>) -> ElfError {
     ElfError::Map { map: map.to_owned(), reason: reason.into() }
 }
 
-/// The map that a struct of BTF defines, and the template of its values if it holds maps.
-fn definition(
-    types: &mut Types<'_>,
-    name: &str,
-    id: TypeId,
-    may_nest: bool,
-) -> Result<(Map, Option<Map>), ElfError> {
+/// Bytes of a place for a map or a program: a pointer.
+const SLOT_PLACE_BYTES: u32 = 8;
+
+/// What a struct of BTF defines.
+struct Defined {
+    map: Map,
+    /// Template of the values, if the map holds maps.
+    inner: Option<Map>,
+    /// Bytes from the start of the struct to the places for maps or programs.
+    slots_at: Option<u64>,
+}
+
+/// The map that a struct of BTF defines.
+fn definition(types: &mut Types<'_>, name: &str, id: TypeId, may_nest: bool) -> Result<Defined, ElfError> {
     let local = types.local;
     let Type::Struct(found) = local.resolved(id).map_err(bad_btf)? else {
         return Err(map_error(name, "its definition is no struct"));
     };
     let mut map = plain(name, MapType::Unspecified);
-    let mut inner = None;
+    let (mut inner, mut slots_at) = (None, None);
     for member in found.members() {
         let field = Field { map: name, name: member.name, id: member.type_id };
         match member.name {
@@ -207,6 +272,7 @@ fn definition(
                     return Err(map_error(name, "the template of a map of maps holds maps itself"));
                 }
                 inner = field.values(types, map.map_type)?;
+                slots_at = Some(u64::from(member.bit_offset / 8));
                 map.value_size = 4;
             }
             other => return Err(map_error(name, format!("unknown field `{other}`"))),
@@ -215,7 +281,7 @@ fn definition(
     if map.map_type == MapType::Unspecified {
         return Err(map_error(name, "its type is missing"));
     }
-    Ok((map, inner))
+    Ok(Defined { map, inner, slots_at })
 }
 
 /// A field of a definition.
@@ -270,7 +336,7 @@ impl Field<'_> {
         }
     }
 
-    /// `struct { … } *values[]`: the template of a map of maps. Program arrays name functions there, which says nothing.
+    /// `struct { … } *values[]`: the template of a map of maps. Program arrays name a function's type there.
     fn values(&self, types: &mut Types<'_>, map_type: MapType) -> Result<Option<Map>, ElfError> {
         let Type::Array(array) = types.local.resolved(self.id).map_err(bad_btf)? else {
             return Err(self.error("is no array"));
@@ -280,8 +346,7 @@ impl Field<'_> {
         };
         match map_type {
             MapType::ArrayOfMaps | MapType::HashOfMaps => {
-                let (inner, _) = definition(types, &format!("{}.inner", self.map), target, false)?;
-                Ok(Some(inner))
+                definition(types, &format!("{}.inner", self.map), target, false).map(|inner| Some(inner.map))
             }
             MapType::ProgArray => Ok(None),
             _ => Err(self.error("is only for maps of maps and of programs")),

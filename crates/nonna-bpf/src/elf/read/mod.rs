@@ -22,9 +22,10 @@ pub use self::core::UNRESOLVED_RELOCATION;
 pub use error::ElfError;
 
 use self::core::Core;
+use crate::codec::SLOT_BYTES;
 use crate::hook::Hook;
 use crate::kinds::ProgramType;
-use crate::object::{Object, Program};
+use crate::object::{Object, Program, ProgramIdx};
 use crate::section::SectionKind;
 use code::{Code, Names, decode_section};
 use externs::Externs;
@@ -66,8 +67,10 @@ impl Object {
         };
         let mut linker = Linker { file: &file, functions: &functions, code: &code, total: 0 };
         let mut programs = Vec::new();
+        let mut entries = FxHashMap::default();
         for (number, function) in functions.all.iter().enumerate() {
             if function.is_entry {
+                entries.insert(number, ProgramIdx(programs.len() as u32));
                 let linked = linker.link(number)?;
                 let mut program = program(function.name, file.sections[function.section].name, &linked);
                 if let Some(types) = &mut types {
@@ -78,6 +81,10 @@ impl Object {
                 programs.push(program);
             }
         }
+        maps.fill_slots(&file, |section, offset| {
+            let slot = u32::try_from(offset / SLOT_BYTES as u64).ok()?;
+            entries.get(&functions.at(section, slot)?).copied()
+        })?;
         let btf = types.map_or_else(|| Ok(Vec::new()), Types::finish)?;
         Ok(Object { license: license(&file), maps: maps.maps, programs, btf })
     }
@@ -89,8 +96,7 @@ fn refuse_unknown(file: &File<'_>) -> Result<(), ElfError> {
         if section.is_data && section.size > 0 && section.name.starts_with(".struct_ops") {
             return Err(ElfError::Unsupported { what: format!("section {} (struct_ops)", section.name) });
         }
-        let has_slots = section.name == ".maps" || section.name.starts_with(".data");
-        if section.is_data && has_slots && !section.relocations.is_empty() {
+        if section.is_data && section.name.starts_with(".data") && !section.relocations.is_empty() {
             let what = format!("addresses in the initial values of section {}", section.name);
             return Err(ElfError::Unsupported { what });
         }

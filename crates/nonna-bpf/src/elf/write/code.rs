@@ -44,13 +44,15 @@ struct Context<'p> {
 }
 
 impl Writer<'_> {
+    /// Writes every program; the symbols are in the order of the object's programs.
     pub(super) fn programs(
         &mut self,
         places: &[MapPlace],
-        externs: &mut Externs,
-    ) -> Result<(), ElfWriteError> {
+        externs: &Externs,
+    ) -> Result<Vec<elf::SymbolId>, ElfWriteError> {
         let object = self.object;
         let mut sections = FxHashMap::default();
+        let mut symbols = Vec::with_capacity(object.programs.len());
         for program in &object.programs {
             let context = self.place(program, &mut sections)?;
             let mut fixups = Vec::new();
@@ -72,8 +74,9 @@ impl Writer<'_> {
                 self.relocate(section, fixup)?;
             }
             self.info(&context)?;
+            symbols.push(context.functions[0].symbol);
         }
-        Ok(())
+        Ok(symbols)
     }
 
     fn relocate(&mut self, section: elf::SectionId, fixup: Fixup) -> Result<(), ElfWriteError> {

@@ -3,16 +3,19 @@
 //! A definition is a struct whose members are pointers: `int (*max_entries)[64]` says 64, `u32 *key` says a type
 //! (`bpf_helpers.h`, `parse_btf_map_def` in libbpf.c). The section's bytes mean nothing.
 
-use nonna_btf::{IntEncoding, Linkage, Member, SectionVar, Type, TypeId};
+use nonna_btf::{IntEncoding, Linkage, Member, Param, SectionVar, Type, TypeId};
+use object::elf::RelocationType;
 use object::write as elf;
-use object::{SectionKind, SymbolFlags, SymbolKind, SymbolScope};
+use object::{RelocationFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
 
 use super::{ElfWriteError, Writer};
 use crate::kinds::{MapFlags, MapType};
-use crate::object::{Map, MapIdx, RelocationTarget};
+use crate::object::{Map, MapIdx, MapSlot, ProgramIdx, RelocationTarget, SlotTarget};
 
 /// Bytes of a member of a definition: a pointer.
 const POINTER_BYTES: u32 = 8;
+/// Relocation of an address in data (`R_BPF_64_ABS64`).
+const R_BPF_64_ABS64: RelocationType = RelocationType(2);
 /// `LIBBPF_PIN_BY_NAME`
 const PIN_BY_NAME: u32 = 1;
 
@@ -36,7 +39,6 @@ impl Writer<'_> {
         let named = named_maps(object);
         let mut places = Vec::with_capacity(object.maps.len());
         let mut vars = Vec::new();
-        let mut section = None;
         for (idx, map) in object.maps.iter().enumerate() {
             let is_template = object.maps.iter().any(|outer| outer.inner == Some(MapIdx(idx as u32)));
             places.push(if is_template && !named[idx] {
@@ -46,15 +48,26 @@ impl Writer<'_> {
             } else if map.initial_value.is_some() {
                 MapPlace::Section(self.data(map)?)
             } else {
-                let section = *section.get_or_insert_with(|| {
+                let section = *self.map_section.get_or_insert_with(|| {
                     self.file.add_section(Vec::new(), b".maps".to_vec(), SectionKind::Data)
                 });
                 let (type_id, size_bytes) = self.definition(map)?;
                 let name = self.identifier(&map.name);
                 let var = self.btf.add_var(&name, type_id, Linkage::Global);
+                // Places for maps and programs follow the definition.
+                let n_places =
+                    map.extra.slots.iter().map(|slot| slot.key.saturating_add(1)).max().unwrap_or(0);
+                if n_places > map.max_entries {
+                    return Err(map_error(map, "something stands in it behind its last entry"));
+                }
+                let slots_at = size_bytes;
+                let size_bytes = size_bytes + n_places * POINTER_BYTES;
                 let bytes = vec![0; size_bytes as usize];
                 let offset = self.file.append_section_data(section, &bytes, 8);
                 vars.push(SectionVar { type_id: var, offset_bytes: offset as u32, size_bytes });
+                let first = offset + u64::from(slots_at);
+                let place = |slot: &MapSlot| (first + u64::from(slot.key * POINTER_BYTES), slot.target);
+                self.slots.extend(map.extra.slots.iter().map(place));
                 MapPlace::Definition(self.object_symbol(&name, section, offset, size_bytes))
             });
         }
@@ -152,6 +165,16 @@ impl Writer<'_> {
 
     /// `struct { … } *values[]`: what a map of maps holds.
     fn values(&mut self, map: &Map, of_maps: bool) -> Result<Option<TypeId>, ElfWriteError> {
+        let fits = |slot: &MapSlot| match slot.target {
+            SlotTarget::Map(_) => of_maps && map.inner.is_some(),
+            SlotTarget::Program(_) => map.map_type == MapType::ProgArray,
+        };
+        if !map.extra.slots.iter().all(fits) {
+            return Err(map_error(map, "it holds something that maps of its type do not hold"));
+        }
+        if map.map_type == MapType::ProgArray && !map.extra.slots.is_empty() {
+            return Ok(Some(self.program_places()));
+        }
         let inner = match map.inner {
             None => return Ok(None),
             Some(MapIdx(idx)) => self.object.maps.get(idx as usize),
@@ -163,6 +186,39 @@ impl Writer<'_> {
         let pointer = self.btf.add_ptr(definition);
         let index = self.int();
         Ok(Some(self.btf.add_array(pointer, index, 0)))
+    }
+
+    /// `int (*values[])(void *)`: what a program array holds.
+    fn program_places(&mut self) -> TypeId {
+        let (int, context) = (self.int(), self.btf.add_ptr(TypeId::VOID));
+        let function = self.btf.add_func_proto(int, &[Param { name: "", type_id: context }]);
+        let pointer = self.btf.add_ptr(function);
+        self.btf.add_array(pointer, int, 0)
+    }
+
+    /// Fills the places for maps and programs with the symbols of what stands there.
+    pub(super) fn fill_slots(
+        &mut self,
+        places: &[MapPlace],
+        programs: &[elf::SymbolId],
+    ) -> Result<(), ElfWriteError> {
+        let Some(section) = self.map_section else { return Ok(()) };
+        for (offset, target) in std::mem::take(&mut self.slots) {
+            let symbol = match target {
+                SlotTarget::Map(MapIdx(map)) => match places.get(map as usize) {
+                    Some(MapPlace::Definition(symbol)) => Some(*symbol),
+                    _ => None,
+                },
+                SlotTarget::Program(ProgramIdx(program)) => programs.get(program as usize).copied(),
+            };
+            let symbol = symbol.ok_or_else(|| ElfWriteError::Map {
+                map: ".maps".to_owned(),
+                reason: "a map holds a map or a program that is not there",
+            })?;
+            let flags = RelocationFlags::Elf { r_type: R_BPF_64_ABS64 };
+            self.file.add_relocation(section, elf::Relocation { offset, symbol, addend: 0, flags })?;
+        }
+        Ok(())
     }
 
     /// `int (*)[number]`
@@ -235,9 +291,16 @@ fn data_section(map: &Map, is_zero: bool) -> (String, SectionKind) {
     (name, kind)
 }
 
-/// Which maps an instruction names.
+/// Which maps an instruction or another map names.
 fn named_maps(object: &crate::object::Object) -> Vec<bool> {
     let mut named = vec![false; object.maps.len()];
+    for slot in object.maps.iter().flat_map(|map| &map.extra.slots) {
+        if let SlotTarget::Map(MapIdx(map)) = slot.target
+            && let Some(named) = named.get_mut(map as usize)
+        {
+            *named = true;
+        }
+    }
     for relocation in object.programs.iter().flat_map(|program| &program.relocations) {
         if let RelocationTarget::Map(map) | RelocationTarget::MapValue { map, .. } = relocation.target
             && let Some(named) = named.get_mut(map.0 as usize)

@@ -13,7 +13,7 @@ use rustc_hash::FxHashSet;
 
 use super::copy_types::TypeCopier;
 use crate::codec::EncodeError;
-use crate::object::Object;
+use crate::object::{Object, SlotTarget};
 
 /// Why an object could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -78,12 +78,15 @@ impl Object {
             copier: types.as_ref().map(TypeCopier::new),
             btf: BtfBuilder::new(),
             ext: BtfExt::default(),
+            map_section: None,
+            slots: Vec::new(),
             map_names: FxHashSet::default(),
         };
         writer.license();
         let places = writer.maps()?;
-        let mut externs = writer.externs(&places)?;
-        writer.programs(&places, &mut externs)?;
+        let externs = writer.externs(&places)?;
+        let programs = writer.programs(&places, &externs)?;
+        writer.fill_slots(&places, &programs)?;
         writer.finish()
     }
 }
@@ -98,6 +101,10 @@ struct Writer<'a> {
     /// The types that are written.
     btf: BtfBuilder,
     ext: BtfExt,
+    /// The section of map definitions, once there is one.
+    map_section: Option<elf::SectionId>,
+    /// Places for maps and programs in it, by offset.
+    slots: Vec<(u64, SlotTarget)>,
     /// Names of maps that are taken.
     map_names: FxHashSet<String>,
 }

@@ -8,7 +8,7 @@ use nonna_ir::{
     BinaryOp, Block, CompareOp, DataId, Entity, Function, Inst, Slot, Terminator, Value, ValueDef,
 };
 
-use nonna_bpf::{JumpOp, Width};
+use nonna_bpf::{JumpOp, MemSize, Width};
 
 /// Where memory is accessed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -286,9 +286,9 @@ impl<'a> Facts<'a> {
     fn operands(&self, inst: &Inst, work: &mut Vec<Value>) {
         match inst {
             Inst::Load { pointer, .. } => self.address_operand(*pointer, work),
-            Inst::Store { pointer, value, .. } => {
+            Inst::Store { pointer, value, size, .. } => {
                 self.address_operand(*pointer, work);
-                work.push(*value);
+                work.push(self.stored(*value, *size));
             }
             Inst::Atomic { pointer, value, expected, .. } => {
                 self.address_operand(*pointer, work);
@@ -321,6 +321,24 @@ impl<'a> Facts<'a> {
             if let Right::Value(right) = right {
                 work.push(right);
             }
+        }
+    }
+
+    /// The value of which a store keeps the same bytes: what only changes bits above them need not be done.
+    pub fn stored(&self, value: Value, size: MemSize) -> Value {
+        let kept = 8 * size.bytes();
+        let mut value = self.root(value);
+        loop {
+            let inner = match self.def(value) {
+                Some(Inst::Extend { value: inner, bits, .. }) if u32::from(*bits) >= kept => *inner,
+                Some(Inst::Binary { op: BinaryOp::And, left, right })
+                    if self.constant(*right).is_some_and(|mask| mask.trailing_ones() >= kept) =>
+                {
+                    *left
+                }
+                _ => return value,
+            };
+            value = self.root(inner);
         }
     }
 

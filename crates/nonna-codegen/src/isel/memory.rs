@@ -78,6 +78,7 @@ impl Selector<'_> {
     }
 
     pub(super) fn select_store(&mut self, pointer: Value, offset: i32, size: MemSize, value: Value) {
+        let value = self.facts.stored(value, size);
         let src = match self.facts.constant(value) {
             Some(constant) => match (i32::try_from(constant), size) {
                 (Ok(imm), _) => Operand::Imm(imm),

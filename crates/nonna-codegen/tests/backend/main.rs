@@ -5,6 +5,7 @@ mod kernel_loads;
 mod kit;
 mod random;
 mod reference;
+mod scratch;
 
 #[test]
 fn counting_takes_as_few_instructions_as_by_hand() {

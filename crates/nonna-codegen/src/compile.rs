@@ -18,6 +18,7 @@ use crate::isel::{Surroundings, select};
 use crate::legalize::{Abilities, legalize};
 use crate::opt::optimize;
 use crate::regalloc::allocate;
+use crate::scratch::Owner;
 use crate::{CodegenError, Options, frame, mir, scratch};
 
 /// Bytes of stack that all functions on a call chain have together (`MAX_BPF_STACK` in include/linux/filter.h).
@@ -122,7 +123,12 @@ impl<'a> Compiler<'a> {
         };
         let total = if placement.is_some() { STACK_BYTES } else { CALLEE_STACK_BYTES.max(below + 64) };
         self.legalize(&mut function, placement.as_ref())?;
-        let (code, bytes) = self.fit(&function, total.saturating_sub(below))?;
+        let sleeps = placement.as_ref().is_some_and(|placement| placement.sleepable);
+        let owner = match sleeps {
+            true => Owner::Task,
+            false => Owner::Processor { entries: self.options.scratch_entries },
+        };
+        let (code, bytes) = self.fit(&function, total.saturating_sub(below), owner)?;
         let chain_bytes = below + bytes.max(1).next_multiple_of(FRAME_GRAIN_BYTES);
         if chain_bytes > STACK_BYTES {
             return Err(overflow(&function, chain_bytes, STACK_BYTES));
@@ -143,15 +149,14 @@ impl<'a> Compiler<'a> {
 
     /// Generates code that takes at most `limit` bytes of stack: what does not fit goes to scratch memory, the largest
     /// first.
-    fn fit(&mut self, function: &Function, limit: u32) -> Result<(Code, u32), CodegenError> {
+    fn fit(&mut self, function: &Function, limit: u32, owner: Owner) -> Result<(Code, u32), CodegenError> {
         let limit = limit / FRAME_GRAIN_BYTES * FRAME_GRAIN_BYTES;
         let mut allowed = u32::MAX;
         loop {
             let chosen = scratch::choose(function, allowed);
             let on_stack = scratch::stack_bytes(function, &chosen);
             let n_maps = self.module.maps.len();
-            let entries = self.options.scratch_entries;
-            let placed = scratch::move_to_scratch(function.clone(), &chosen, &mut self.module, entries)?;
+            let placed = scratch::move_to_scratch(function.clone(), &chosen, &mut self.module, owner)?;
             let (code, bytes) = self.generate(&placed)?;
             if bytes <= limit {
                 return Ok((code, bytes));

@@ -16,5 +16,7 @@ pub const PROBE_READ_KERNEL: u32 = 113;
 pub const PROBE_READ_USER_STR: u32 = 114;
 /// `bpf_probe_read_kernel_str(to, bytes, from)`
 pub const PROBE_READ_KERNEL_STR: u32 = 115;
+/// `bpf_task_storage_get(map, task, first value, flags)`: memory or 0.
+pub const TASK_STORAGE_GET: u32 = 156;
 /// `bpf_get_current_task_btf()`: the task as a typed pointer.
 pub const GET_CURRENT_TASK_BTF: u32 = 158;

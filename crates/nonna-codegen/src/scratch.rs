@@ -1,8 +1,9 @@
-//! Scratch memory: per-CPU map values for private memory that the stack does not hold.
+//! Scratch memory: map values for private memory that the stack does not hold.
 //!
 //! A function that needs it claims an entry of its own map before anything else and releases it at every return. A
 //! program can be interrupted by itself on the same processor, also in the middle of a claim, so an entry is taken by
 //! exchanging a word in it: whoever finds 0 has it. Where all entries are taken the run is given up and counted.
+//! A program that may sleep would keep entries from others for long, so its memory belongs to the task instead.
 
 use nonna_bpf::{AtomicOp, MapFlags, MapType, MemSize};
 use nonna_event::DropReason;
@@ -11,7 +12,7 @@ use nonna_ir::{
     Terminator, Type, Value,
 };
 
-use crate::CodegenError;
+use crate::{CodegenError, helper};
 
 /// Bytes of a per-CPU map value at most (`PCPU_MIN_UNIT_SIZE` in include/linux/percpu.h).
 pub const MAX_VALUE_BYTES: u32 = 32 * 1024;
@@ -49,6 +50,21 @@ fn on_stack(function: &Function, slot: Slot) -> u32 {
     function.slots[slot].bytes.next_multiple_of(8)
 }
 
+/// Whose memory it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The processor's, with so many entries.
+    Processor {
+        /// Entries.
+        entries: u32,
+    },
+    /// The task's, made when it first runs the program.
+    Task,
+}
+
+/// `BPF_LOCAL_STORAGE_GET_F_CREATE`
+const CREATE: i64 = 1;
+
 /// Where scratch slots are.
 struct Layout {
     /// For each chosen slot, which map and how far into its values.
@@ -85,17 +101,21 @@ impl Layout {
     }
 
     /// Makes the maps.
-    fn declare(&self, module: &mut Module, name: &str, entries: u32) -> Vec<MapId> {
+    fn declare(&self, module: &mut Module, name: &str, owner: Owner) -> Vec<MapId> {
+        let (map_type, max_entries, flags) = match owner {
+            Owner::Processor { entries } => (MapType::PercpuArray, entries, MapFlags::empty()),
+            Owner::Task => (MapType::TaskStorage, 0, MapFlags::NO_PREALLOC),
+        };
         let mut maps = Vec::with_capacity(self.map_bytes.len());
         for (nth, &value_bytes) in self.map_bytes.iter().enumerate() {
             let name = if nth == 0 { format!("scratch_{name}") } else { format!("scratch{nth}_{name}") };
             maps.push(module.maps.push(MapDecl {
                 name,
-                map_type: MapType::PercpuArray,
+                map_type,
                 key_bytes: 4,
                 value_bytes,
-                max_entries: entries,
-                flags: MapFlags::empty(),
+                max_entries,
+                flags,
             }));
         }
         maps
@@ -111,20 +131,20 @@ pub fn move_to_scratch(
     function: Function,
     chosen: &[Slot],
     module: &mut Module,
-    entries: u32,
+    owner: Owner,
 ) -> Result<Function, CodegenError> {
     if chosen.is_empty() {
         return Ok(function);
     }
     let layout = Layout::new(&function, chosen)?;
-    let maps = layout.declare(module, &function.name, entries);
+    let maps = layout.declare(module, &function.name, owner);
     let drops = crate::expand::drops_map(module);
     let n_events = u32::try_from(module.events.len()).expect("fewer than 2^32 events");
     let counter = DropReason::ScratchBusy.counter(n_events);
     let entry = function.entry();
-    let mut claim = Claim { b: FunctionBuilder::resume(function, entry), key: None, maps };
+    let mut claim = Claim { b: FunctionBuilder::resume(function, entry), owner, key: None, maps };
     let body = claim.move_body(entry);
-    let bases = claim.write(body, entries, (drops, counter));
+    let bases = claim.write(body, (drops, counter));
     claim.redirect(&layout, &bases);
     claim.release_at_returns(body, bases[0]);
     let mut function = claim.b.finish();
@@ -138,6 +158,8 @@ pub fn move_to_scratch(
 /// Writes the claim of a function.
 struct Claim {
     b: FunctionBuilder,
+    owner: Owner,
+    /// Address of the key, made by the first block.
     key: Option<Value>,
     maps: Vec<MapId>,
 }
@@ -155,14 +177,18 @@ impl Claim {
     }
 
     /// Tries one entry after the other; `body` goes on with what was claimed. Returns the base of each map's value.
-    fn write(&mut self, body: Block, entries: u32, drops: (MapId, u32)) -> Vec<Value> {
+    fn write(&mut self, body: Block, drops: (MapId, u32)) -> Vec<Value> {
+        let entries = match self.owner {
+            Owner::Processor { entries } => entries,
+            Owner::Task => 1,
+        };
         let slot = self.b.slot(4, 4);
         self.key = Some(self.b.slot_address(slot));
         let (claimed, none) = (self.b.new_block(), self.b.new_block());
         let base = self.b.block_param(claimed, Type::Pointer(Region::MapValue { nullable: false }));
         for nth in 0..entries {
             self.store_key(i64::from(nth));
-            let value = self.look_up(self.maps[0], none);
+            let value = self.entry(self.maps[0], none);
             let one = self.b.iconst(1);
             let (op, size) = (AtomicOp::Exchange, MemSize::DW);
             let exchange = Inst::Atomic { op, pointer: value, offset: 0, size, value: one, expected: None };
@@ -179,7 +205,7 @@ impl Claim {
         self.b.switch_to(claimed);
         let mut bases = vec![base];
         for nth in 1..self.maps.len() {
-            bases.push(self.look_up(self.maps[nth], none));
+            bases.push(self.entry(self.maps[nth], none));
         }
         self.b.jump(body, &[]);
         self.give_up(none, drops);
@@ -192,10 +218,27 @@ impl Claim {
         self.b.store(pointer, 0, MemSize::W, key);
     }
 
+    /// An entry of scratch memory, in a new block; to `none` where there is none.
+    fn entry(&mut self, map: MapId, none: Block) -> Value {
+        if let Owner::Processor { .. } = self.owner {
+            return self.look_up(map, none);
+        }
+        let map = self.b.map_handle(map);
+        let task = self.b.call_helper(helper::GET_CURRENT_TASK_BTF, &[]);
+        let (nothing, create) = (self.b.iconst(0), self.b.iconst(CREATE));
+        let found = self.b.call_helper(helper::TASK_STORAGE_GET, &[map, task, nothing, create]);
+        self.require(found, none)
+    }
+
     /// The value under the key that was stored, in a new block; to `none` where there is no such value.
     fn look_up(&mut self, map: MapId, none: Block) -> Value {
         let key = self.key.expect("the key's address is made first");
         let found = self.b.map_lookup(map, key);
+        self.require(found, none)
+    }
+
+    /// Goes on in a new block where a value is there.
+    fn require(&mut self, found: Value, none: Block) -> Value {
         let there = self.b.new_block();
         self.b.branch(found, there, none);
         self.b.switch_to(there);

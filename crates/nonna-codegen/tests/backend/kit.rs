@@ -1,29 +1,57 @@
-//! What the tests of this directory share: compile a module in text form, print its programs, load and run them.
+//! What the tests of the backend share: a target, and programs as text.
 
-use nonna_bpf::{Feature, Features, Object, Probe, Target, TextOptions, disassemble};
-use nonna_codegen::{CodegenError, Options, compile};
-use nonna_ir::Module;
-use nonna_kernel::{Kernel, Loaded};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// The running kernel as a target, without probing it: what the tests use is what every kernel that counts has.
+use nonna_bpf::{
+    Feature, Features, IsaLevel, Object, Probe, SymbolError, SymbolSource, Target, TextOptions,
+    TracepointFormat, TracepointSource, UserSymbol, disassemble,
+};
+use nonna_btf::Btf;
+
+struct Nothing;
+
+impl TracepointSource for Nothing {
+    fn format(&self, _category: &str, _event: &str) -> Option<TracepointFormat> {
+        None
+    }
+    fn list(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+impl SymbolSource for Nothing {
+    fn kernel_address(&self, _name: &str) -> Option<u64> {
+        None
+    }
+    fn kernel_functions(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn find_binary(&self, _name: &str, _pid: Option<u32>) -> Option<PathBuf> {
+        None
+    }
+    fn user_symbol(&self, binary: &Path, name: &str) -> Result<UserSymbol, SymbolError> {
+        let path = binary.display().to_string();
+        Err(SymbolError::NotFound { path, name: name.to_owned(), near: Vec::new() })
+    }
+    fn user_symbols(&self, _binary: &Path) -> Result<Vec<UserSymbol>, SymbolError> {
+        Ok(Vec::new())
+    }
+}
+
+/// The running kernel's types, the newest instruction set, typed tracepoints, and nothing else.
 pub fn target() -> Target {
-    let kernel = Kernel::new();
-    let mut target = kernel.target(&[]).expect("Linux with BTF");
+    let bytes = std::fs::read("/sys/kernel/btf/vmlinux").expect("Linux with BTF");
     let mut features = Features::new();
     features.set(Feature::TypedTracepoint, Probe::Yes);
-    target.features = features;
-    target
-}
-
-/// Compiles a module in text form.
-pub fn build(text: &str) -> Object {
-    try_build(text).expect("it compiles")
-}
-
-/// As [`build`], where it may fail.
-pub fn try_build(text: &str) -> Result<Object, CodegenError> {
-    let module: Module = text.parse().expect("the test's text is well-formed");
-    compile(module, &target(), &Options::default())
+    Target {
+        btf: Arc::new(Btf::parse(bytes).expect("the kernel's BTF is well-formed")),
+        isa: IsaLevel::V4,
+        features,
+        tracepoints: Arc::new(Nothing),
+        symbols: Arc::new(Nothing),
+        n_possible_cpus: 2,
+    }
 }
 
 /// The programs of an object as text.
@@ -34,13 +62,4 @@ pub fn print(object: &Object) -> String {
         text.push_str(&disassemble(&program.insns, TextOptions::default()));
     }
     text
-}
-
-/// Loads an object into the running kernel.
-pub fn load(object: &Object) -> Loaded {
-    let verified = nonna_verifier::verify(object.clone()).expect("the structure is sound");
-    match Kernel::new().load(&verified) {
-        Ok(loaded) => loaded,
-        Err(error) => panic!("{error:?}\n{}", print(object)),
-    }
 }

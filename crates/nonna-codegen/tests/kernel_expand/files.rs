@@ -184,15 +184,22 @@ fn threads_do_not_mix_their_paths() -> Outcome {
     let mut running = watch_flock(Predicate::True)?;
     let folder = tempfile::tempdir()?;
     let folder = folder.path().canonicalize()?;
-    let threads: Vec<(String, i64, std::thread::JoinHandle<()>)> = (0..8)
+    // All files are open before the first thread runs: a descriptor that is closed early gets a second path.
+    let files: Vec<(String, std::fs::File)> = (0..8)
         .map(|nth| {
             let path = folder.join(format!("{nth}").repeat(20 * (nth + 1)));
             let file = std::fs::File::create(&path)?;
-            let fd = i64::from(file.as_raw_fd());
-            let run = move || (0..ROUNDS).for_each(|_| touch(&file));
-            Ok((path.to_string_lossy().into_owned(), fd, std::thread::spawn(run)))
+            Ok((path.to_string_lossy().into_owned(), file))
         })
         .collect::<Result<_, Fault>>()?;
+    let threads: Vec<(String, i64, std::thread::JoinHandle<()>)> = files
+        .into_iter()
+        .map(|(path, file)| {
+            let fd = i64::from(file.as_raw_fd());
+            let run = move || (0..ROUNDS).for_each(|_| touch(&file));
+            (path, fd, std::thread::spawn(run))
+        })
+        .collect();
     let mut counts = vec![0; threads.len()];
     let mut check = |events: Vec<Event>| {
         for event in events {

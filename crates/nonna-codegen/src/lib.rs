@@ -27,5 +27,5 @@ pub use compile::compile;
 pub use error::CodegenError;
 pub use expand::{SYSCALL_WANTED_COMPAT, SYSCALL_WANTED_NATIVE, expand, syscall_table_name};
 pub use explain::SLUGS;
-pub use opt::{Pass, optimize};
+pub use opt::{Declarations, Pass, optimize};
 pub use options::{KernelLoads, Options};

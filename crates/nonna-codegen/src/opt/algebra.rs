@@ -4,6 +4,7 @@
 //! value, and what the kernel's verifier learned from the test holds for it only. For the same reason a mask is dropped only
 //! where the verifier knows the bound too: from the width of a load, a mask, a shift, a comparison.
 
+use nonna_bpf::MemSize;
 use nonna_ir::{BinaryOp, CompareOp, Entity, Inst, Region, Type, Value};
 
 use super::fold::{self, compare_range, low_bits};
@@ -45,6 +46,9 @@ impl Numbering<'_> {
             Inst::Extend { value, bits, signed } => self.extension(value, bits, signed),
             Inst::SwapBytes { value, bits } => self.byte_swap(value, bits),
             Inst::Cast(value) => self.cast(value, result),
+            Inst::Load { pointer, offset, size, signed } if self.function.type_of(result) == Type::Int => {
+                self.load(pointer, offset, size, signed)
+            }
             _ => None,
         }
     }
@@ -298,6 +302,22 @@ impl Numbering<'_> {
             }
             _ => None,
         }
+    }
+
+    /// Loads of constant data at a known place.
+    fn load(&self, pointer: Value, offset: i32, size: MemSize, signed: bool) -> Option<Step> {
+        let (base, by) = match *self.function.definition(pointer)? {
+            Inst::Binary { op: BinaryOp::Add, left, right } => (left, self.function.constant(right)?),
+            _ => (pointer, 0),
+        };
+        let data = self.data.get(self.function.data_of(base)?).filter(|data| !data.mutable)?;
+        let start = usize::try_from(by.checked_add(offset.into())?).ok()?;
+        let bytes = data.bytes.get(start..start.checked_add(size.bytes() as usize)?)?;
+        let word = bytes.iter().rev().fold(0, |word, byte| word << 8 | i64::from(*byte));
+        number(match u8::try_from(size.bytes() * 8) {
+            Ok(bits @ 8..=32) => fold::extend(word, bits, signed),
+            _ => word,
+        })
     }
 
     fn byte_swap(&mut self, value: Value, bits: u8) -> Option<Step> {

@@ -17,10 +17,21 @@ mod numbering;
 mod params;
 mod scoped;
 
-use nonna_ir::{Arena, Block, Function, Jump, MapDecl, MapId, Module, Terminator, ValueDef};
+use nonna_ir::{
+    Arena, Block, DataDecl, DataId, Function, Jump, MapDecl, MapId, Module, Terminator, ValueDef,
+};
 
 /// Rounds of passes over one function. Two or three are usual; a bound keeps the time linear on any input.
 const MAX_ROUNDS: usize = 8;
+
+/// What a module declares beside its functions, as far as passes look at it.
+#[derive(Debug, Clone, Copy)]
+pub struct Declarations<'m> {
+    /// Maps.
+    pub maps: &'m Arena<MapId, MapDecl>,
+    /// Global data.
+    pub data: &'m Arena<DataId, DataDecl>,
+}
 
 /// A pass over one function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,16 +50,16 @@ impl Pass {
     /// Every pass in the order of a round.
     pub const ALL: &[Pass] = &[Pass::Control, Pass::Params, Pass::Numbering, Pass::Dead];
 
-    /// Runs the pass over a valid function of a module with these maps; whether it changed anything. The function is valid
+    /// Runs the pass over a valid function of a module that declares this; whether it changed anything. The function is valid
     /// afterwards and means the same.
-    pub fn run(self, function: &mut Function, maps: &Arena<MapId, MapDecl>) -> bool {
+    pub fn run(self, function: &mut Function, declared: &Declarations<'_>) -> bool {
         // The other passes take it for granted that every block is reached.
         let dropped = control::drop_unreachable(function);
         let changed = match self {
             Pass::Control => control::simplify_control(function),
             Pass::Params => params::remove_constant_params(function),
-            Pass::Numbering => numbering::number_values(function),
-            Pass::Dead => dead::remove_dead(function, maps),
+            Pass::Numbering => numbering::number_values(function, declared.data),
+            Pass::Dead => dead::remove_dead(function, declared.maps),
         };
         dropped || changed
     }
@@ -58,22 +69,23 @@ impl Pass {
 ///
 /// The module must be valid ([`nonna_ir::validate`]).
 pub fn optimize(module: &mut Module) {
+    let declared = Declarations { maps: &module.maps, data: &module.data };
     for function in module.functions.values_mut() {
-        optimize_function(function, &module.maps);
+        optimize_function(function, &declared);
         dead::remove_unused_slots(function);
         function.compact();
     }
 }
 
 /// Runs passes in rounds until none has a reason to run. A pass has one while another has changed something since it ran.
-fn optimize_function(function: &mut Function, maps: &Arena<MapId, MapDecl>) {
+fn optimize_function(function: &mut Function, declared: &Declarations<'_>) {
     let mut has_reason = [true; Pass::ALL.len()];
     for _ in 0..MAX_ROUNDS {
         if has_reason == [false; Pass::ALL.len()] {
             return;
         }
         for (idx, pass) in Pass::ALL.iter().enumerate() {
-            if std::mem::replace(&mut has_reason[idx], false) && pass.run(function, maps) {
+            if std::mem::replace(&mut has_reason[idx], false) && pass.run(function, declared) {
                 for (other, reason) in has_reason.iter_mut().enumerate() {
                     *reason |= other != idx;
                 }

@@ -5,8 +5,8 @@
 //! without other ways in, as long as nothing on the way changes that memory.
 
 use nonna_ir::{
-    Block, CompareOp, ControlFlow, Entity, Function, Inst, InstData, InstId, Predicate, Terminator, Type,
-    Value, ValueData, ValueDef,
+    Arena, Block, CompareOp, ControlFlow, DataDecl, DataId, Entity, Function, Inst, InstData, InstId,
+    Predicate, Terminator, Type, Value, ValueData, ValueDef,
 };
 
 use super::algebra::Step;
@@ -30,6 +30,7 @@ pub(super) enum Right {
 /// State of the walk.
 pub(super) struct Numbering<'a> {
     pub(super) function: &'a mut Function,
+    pub(super) data: &'a Arena<DataId, DataDecl>,
     /// The value that stands for each value.
     alias: Vec<Value>,
     /// Each value is below two to this power.
@@ -48,7 +49,7 @@ pub(super) struct Numbering<'a> {
 }
 
 /// Runs over a function without unreachable blocks; whether anything changed.
-pub(super) fn number_values(function: &mut Function) -> bool {
+pub(super) fn number_values(function: &mut Function, data: &Arena<DataId, DataDecl>) -> bool {
     let flow = ControlFlow::new(function);
     let n_values = function.values.len();
     let mut numbering = Numbering {
@@ -63,6 +64,7 @@ pub(super) fn number_values(function: &mut Function) -> bool {
         out: Vec::new(),
         changed: false,
         function,
+        data,
     };
     let mut path: Vec<(Block, usize, usize)> = Vec::new();
     for &block in flow.dominator_preorder() {

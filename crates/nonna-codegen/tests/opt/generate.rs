@@ -105,7 +105,10 @@ fn declarations() -> Module {
         let name = name.to_owned();
         module.maps.push(MapDecl { name, map_type, key_bytes: 8, value_bytes: 16, max_entries: 9, flags });
     }
-    module.data.push(DataDecl { name: "state".into(), bytes: vec![7; 16], align: 8, mutable: true });
+    let data = [("state", vec![7; 16], true), ("table", (0x7c..0x8c).collect(), false)];
+    for (name, bytes, mutable) in data {
+        module.data.push(DataDecl { name: name.into(), bytes, align: 8, mutable });
+    }
     let field = |name: &str| Field {
         name: name.into(),
         field_type: FieldType::Signed { bytes: 8 },
@@ -325,12 +328,20 @@ impl Generator {
     fn data_access(&mut self) {
         let data = self.b.data_address(DataId::from_idx(0));
         let size = self.choices.pick(SIZES);
-        match self.choices.below(3) {
+        match self.choices.below(4) {
             0 => {
                 let value = self.integer();
                 self.b.store(data, 8, size, value);
             }
             1 => {
+                let table = self.b.data_address(DataId::from_idx(1));
+                let (at, signed) = (self.choices.below(8) as i64, self.choices.below(2) == 0);
+                let at = self.b.iconst(at);
+                let place = self.b.binary(BinaryOp::Add, table, at);
+                let value = self.b.load(place, 1, size, signed);
+                self.integers.push(value);
+            }
+            2 => {
                 let value = self.b.load(data, 4, size, true);
                 self.integers.push(value);
             }

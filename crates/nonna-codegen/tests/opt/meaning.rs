@@ -1,6 +1,6 @@
 //! Random programs do the same before and after each pass, and stay valid.
 
-use nonna_codegen::{Pass, optimize};
+use nonna_codegen::{Declarations, Pass, optimize};
 use nonna_ir::{Module, validate};
 use proptest::prelude::*;
 
@@ -36,11 +36,12 @@ proptest! {
         let original = generate::module(choices);
         check_valid(&original, "generation", "")?;
         let mut module = original.clone();
+        let declared = Declarations { maps: &original.maps, data: &original.data };
         for round in 0..3 {
             for pass in Pass::ALL {
                 let before = module.to_string();
                 for function in module.functions.values_mut() {
-                    pass.run(function, &original.maps);
+                    pass.run(function, &declared);
                 }
                 let after = format!("{pass:?} in round {round}");
                 check_valid(&module, &after, &before)?;
@@ -64,9 +65,10 @@ proptest! {
     #[test]
     fn passes_come_to_an_end(choices in prop::collection::vec(any::<u32>(), 0..1500)) {
         let mut module = generate::module(choices);
+        let declared = Declarations { maps: &module.maps, data: &module.data };
         for function in module.functions.values_mut() {
             let n_rounds = (0..40).take_while(|_| {
-                Pass::ALL.iter().fold(false, |changed, pass| pass.run(function, &module.maps) | changed)
+                Pass::ALL.iter().fold(false, |changed, pass| pass.run(function, &declared) | changed)
             });
             prop_assert!(n_rounds.count() < 20, "{}", function);
         }

@@ -9,6 +9,7 @@ fn optimized(slots: &str, body: &str) -> String {
         "map0 \"m\" hash key 8 value 8 entries 9
          map1 \"lru\" lru_hash key 8 value 8 entries 9
          data0 \"state\" mutable align 8 \"12345678\"
+         data1 \"table\" const align 8 \"\\x01\\x02\\xff\\x7f\"
          func0 program \"p\" hook fentry entry \"f\" {{ {slots} {body} }}"
     );
     let mut module: Module = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
@@ -44,6 +45,19 @@ fn constants_are_folded() {
     );
     expression("v2 = const 258 v9 = swap_bytes 16 v2", "v0 = const 513; return v0");
     expression("v2 = const -1 v3 = const 1 v9 = ugt v2, v3", "v0 = const 1; return v0");
+}
+
+#[test]
+fn constant_data_is_read_at_once() {
+    expression("v2 = data_address data1 v9 = load u16 v2", "v0 = const 513; return v0");
+    expression(
+        "v2 = data_address data1 v3 = const 1 v4 = add v2, v3 : data v9 = load s8 v4+1",
+        "v0 = const -1; return v0",
+    );
+    expression(
+        "v2 = data_address data0 v9 = load u8 v2",
+        "v0 = data_address data0; v1 = load u8 v0; return v1",
+    );
 }
 
 #[test]

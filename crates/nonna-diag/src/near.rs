@@ -3,22 +3,23 @@
 /// The candidates nearest to `name`, best first, at most `most`; only those close enough to be a slip.
 ///
 /// Nearness is the Damerau-Levenshtein distance without regard to case, bounded by a third of the name's length
-/// (at least 1); a candidate that begins with the name counts too.
+/// (at least 1); a candidate that begins with the name counts too. Among equals the one of like length comes first.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
     let wanted = name.to_lowercase();
     let bound = (wanted.chars().count() / 3).max(1);
-    let mut found: Vec<(usize, &str)> = candidates
+    let mut found: Vec<(usize, usize, &str)> = candidates
         .into_iter()
         .filter_map(|candidate| {
             let lower = candidate.to_lowercase();
             let distance = strsim::osa_distance(&wanted, &lower);
             let prefix = wanted.len() >= 3 && lower.starts_with(&wanted);
-            (distance <= bound || prefix).then_some((distance.min(bound + 1), candidate))
+            let difference = wanted.len().abs_diff(lower.len());
+            (distance <= bound || prefix).then_some((distance.min(bound + 1), difference, candidate))
         })
         .collect();
     found.sort_unstable();
     found.dedup();
-    found.into_iter().take(most).map(|(_, candidate)| candidate).collect()
+    found.into_iter().take(most).map(|(.., candidate)| candidate).collect()
 }
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ mod tests {
         assert_eq!(nearest("fliename", fields, 2), ["filename"]);
         assert_eq!(nearest("Mode", fields, 2), ["mode"]);
         assert_eq!(nearest("file", fields, 3), ["filename", "filename_len"]);
+        assert_eq!(nearest("prinft", ["print", "printf"], 1), ["printf"]);
         assert!(nearest("zebra", fields, 3).is_empty());
         assert!(nearest("", fields, 3).is_empty());
     }

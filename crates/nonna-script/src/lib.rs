@@ -28,4 +28,5 @@ pub use host_data::{
     SymbolTable,
 };
 pub use options::Options;
+pub use probes::{ListedArgument, ListedProbe, list_probes};
 pub use slugs::SLUGS;

@@ -17,8 +17,9 @@ pub struct Options {
     pub max_map_keys: u32,
     /// Most attach points of a script; a `config` block may change it.
     pub max_probes: u32,
-    /// Serve `tracepoint:syscalls:…` by the one shared dispatcher, where the arguments are known at exit too.
-    pub shared_syscalls: bool,
+    /// Compile sensors of the agent: `tracepoint:syscalls:…` is served by the one shared dispatcher, where the arguments are
+    /// known at exit too, and every event begins with the fields that name its origin.
+    pub sensors: bool,
     /// Number of the first schema; scripts that are loaded together need ranges of their own.
     pub first_schema_id: u32,
 }
@@ -33,7 +34,7 @@ impl Default for Options {
             max_strlen: 1024,
             max_map_keys: 4096,
             max_probes: 1024,
-            shared_syscalls: false,
+            sensors: false,
             first_schema_id: 1,
         }
     }

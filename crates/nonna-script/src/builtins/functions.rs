@@ -56,6 +56,8 @@ pub(crate) enum ValueFunction {
     Delete,
     Len,
     KernelPointer,
+    /// `overlay_upper`
+    OverlayUpper,
     UserPointer,
     Comm,
     TaskArgs,
@@ -130,6 +132,7 @@ const FUNCTIONS: &[Entry] = &[
     ("has_key", Function::Value(ValueFunction::HasKey), 2, 2, "has_key(@map, key)"),
     ("delete", Function::Value(ValueFunction::Delete), 1, 2, "delete(@map[key]) or delete(@map, key)"),
     ("len", Function::Value(ValueFunction::Len), 1, 1, "len(@map) or len(stack)"),
+    ("overlay_upper", Function::Value(ValueFunction::OverlayUpper), 1, 1, "overlay_upper(inode)"),
     ("kptr", Function::Value(ValueFunction::KernelPointer), 1, 1, "kptr(pointer)"),
     ("uptr", Function::Value(ValueFunction::UserPointer), 1, 1, "uptr(pointer)"),
     ("comm", Function::Value(ValueFunction::Comm), 0, 0, "comm"),

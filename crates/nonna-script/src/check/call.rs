@@ -135,6 +135,7 @@ impl Checker<'_> {
             F::HasKey => self.key_call(name, args, span, |map, key| ExprKind::HasKey { map, key }),
             F::Delete => self.delete_value(name, args, span),
             F::Len => self.len(&args[0], span),
+            F::OverlayUpper => self.overlay_upper(&args[0], span),
             F::KernelPointer => self.move_pointer(&args[0], Space::Kernel, span),
             F::UserPointer => self.move_pointer(&args[0], Space::User, span),
             F::Comm => self.word("comm", span),

@@ -3,7 +3,8 @@
 use nonna_diag::{Diagnostic, Span};
 use nonna_event::{ARGS_MAX_BYTES, EventSchema, Field, FieldType, NameSet, Ring};
 
-use super::Checker;
+use super::access::{split, whole};
+use super::{Checker, origin};
 use crate::ast::{self, ExprKind as Ast};
 use crate::hir::{Expr, FieldValue, StmtKind};
 use crate::slugs;
@@ -17,7 +18,8 @@ impl Checker<'_> {
     pub(super) fn emit(&mut self, emit: &ast::Emit) -> Option<StmtKind> {
         let (mut fields, mut values) = (Vec::new(), Vec::new());
         let mut is_whole = true;
-        for field in &emit.fields {
+        let origin = if self.options.sensors { origin::fields(emit.name.span) } else { Vec::new() };
+        for field in origin.iter().chain(&emit.fields) {
             if let Some(first) = emit.fields.iter().find(|f| f.name.text == field.name.text)
                 && !std::ptr::eq(first, field)
             {
@@ -99,7 +101,7 @@ impl Checker<'_> {
                 }
                 (text, [arg]) => {
                     if let Some(set) = NameSet::by_function(text) {
-                        let number = self.integer(arg, &format!("`{text}`"));
+                        let number = self.named_number(arg, text);
                         let bytes = match number.ty {
                             Type::Int { bytes, .. } | Type::Enum { bytes, .. } => bytes,
                             Type::Bool => 1,
@@ -121,6 +123,20 @@ impl Checker<'_> {
                 self.not_a_field(&value, expr.span);
                 None
             }
+        }
+    }
+
+    /// A number that gets names; a small structure around one counts as its bytes (`kernel_cap_t`).
+    fn named_number(&mut self, arg: &ast::Expr, function: &str) -> Expr {
+        let value = self.value(arg);
+        let Type::Record { of, .. } = &value.ty else { return self.integer(arg, &format!("`{function}`")) };
+        let bytes = self.shapes.size(&Shape::Record(*of)).and_then(|bytes| u8::try_from(bytes).ok());
+        match bytes.filter(|bytes| matches!(bytes, 1 | 2 | 4 | 8)) {
+            Some(bytes) => {
+                let (root, offset) = split(value);
+                self.place(root, offset, &whole(Shape::Int { bytes, signed: false }), arg.span)
+            }
+            None => self.integer(arg, &format!("`{function}`")),
         }
     }
 

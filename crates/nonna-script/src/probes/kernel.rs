@@ -46,7 +46,7 @@ impl Ask<'_> {
     fn one_tracepoint(&self, category: &str, event: &str) -> Option<Place> {
         let source = &self.env.target.tracepoints;
         let name = format!("tracepoint:{category}:{event}");
-        if self.env.options.shared_syscalls
+        if self.env.options.sensors
             && category == SYSCALLS
             && let Some((phase, call, format)) = self.syscall(event)
         {

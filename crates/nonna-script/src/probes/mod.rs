@@ -5,6 +5,7 @@
 mod glob;
 mod kernel;
 mod kinds;
+mod list;
 mod perf;
 mod user;
 
@@ -19,6 +20,8 @@ use crate::hir::Attach;
 use crate::options::Options;
 use crate::slugs;
 use crate::types::Space;
+
+pub use list::{ListedArgument, ListedProbe, list_probes};
 
 /// Where a body runs: a hook and what the body can see there.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ pub(super) type Counter = (&'static [&'static str], u64, u64);
 /// Counters of the kernel with the way to name them.
 pub(super) struct Counters {
     source: fn(u64) -> PerfSource,
-    table: &'static [Counter],
+    pub(super) table: &'static [Counter],
 }
 
 pub(super) const SOFTWARE: Counters = Counters {

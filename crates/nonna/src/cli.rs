@@ -1,0 +1,228 @@
+//! The command line as types: help, man pages and completions come from these definitions.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Watches over this machine, and says in plain words what it sees.
+#[derive(Debug, Parser)]
+#[command(name = "nonna", version, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// Options of every verb.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of every verb.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// How to show results
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Plain)]
+    pub format: Format,
+    /// When to use colours (NO_COLOR turns them off too)
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// How results are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[value(alias = "text")]
+    Plain,
+    /// One line each
+    Concise,
+    /// One JSON object a line
+    Json,
+    /// SARIF 2.1.0, for diagnostics
+    Sarif,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// One job each.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Tell what happens on this machine
+    Watch(WatchArgs),
+    /// Run a script in the bpftrace language
+    Trace(TraceArgs),
+    /// List what scripts can attach to
+    List(ListArgs),
+    /// Check scripts without running them
+    Check(CheckArgs),
+    /// Compile a script to an eBPF object file
+    Build(BuildArgs),
+    /// Tell what this kernel allows
+    Doctor,
+    /// Explain a diagnostic or an event
+    Explain(ExplainArgs),
+    /// Write shell completions to standard output
+    #[command(hide = true)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages to a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
+    /// Stop, and become another program when continued
+    #[command(hide = true)]
+    ExecWhenTold {
+        /// The program and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<String>,
+    },
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// End after this time, such as 10s or 2m
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub duration: Option<Duration>,
+    /// Show only these events (`nonna explain events` lists them)
+    #[arg(long = "event", value_name = "NAME", value_delimiter = ',')]
+    pub events: Vec<String>,
+    /// Tell everything: every file that is read, every copy of a process
+    #[arg(long)]
+    pub all: bool,
+    /// Also tell when files below this path are read
+    #[arg(long = "sensitive", value_name = "PATH")]
+    pub sensitive: Vec<String>,
+    /// Run these sensors instead of the ones inside
+    #[arg(long, value_name = "FILE")]
+    pub sensors: Vec<PathBuf>,
+}
+
+/// A script: given as text or in a file.
+#[derive(Debug, Clone, Args)]
+pub struct ScriptArgs {
+    /// The script's text
+    #[arg(short = 'e', long = "expression", value_name = "TEXT")]
+    pub expression: Option<String>,
+    /// A file with the script, then its parameters $1, $2 … (with -e: parameters only)
+    #[arg(value_name = "FILE", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub file_and_params: Vec<String>,
+    /// Allow functions that change the system, such as system() and signal()
+    #[arg(long = "unsafe")]
+    pub allow_unsafe: bool,
+}
+
+/// Arguments of `trace`.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// The script.
+    #[command(flatten)]
+    pub script: ScriptArgs,
+    /// Start this command when everything is attached, and end with it
+    #[arg(short, long, value_name = "COMMAND")]
+    pub command: Option<String>,
+    /// Look at this process only, and end with it
+    #[arg(short, long, value_name = "PID")]
+    pub pid: Option<u32>,
+    /// Write results to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// End after this time, such as 10s or 2m
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub duration: Option<Duration>,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Which probes, such as tracepoint:sched:* (with -v also their arguments)
+    #[arg(default_value = "*")]
+    pub pattern: String,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// A script's text
+    #[arg(short = 'e', long = "expression", value_name = "TEXT")]
+    pub expression: Vec<String>,
+    /// Files with scripts
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Allow functions that change the system
+    #[arg(long = "unsafe")]
+    pub allow_unsafe: bool,
+}
+
+/// Arguments of `build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// The script.
+    #[command(flatten)]
+    pub script: ScriptArgs,
+    /// The object file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A diagnostic's name, an event's name, or `events` or `diagnostics` for a list
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// A time with a unit: `500ms`, `10s`, `2m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| "write a number with a unit, such as 10s".to_owned())?;
+    let milliseconds = match unit {
+        "ms" => Some(number),
+        "s" | "" => number.checked_mul(1_000),
+        "m" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
+        _ => return Err(format!("`{unit}` is no unit of time; use ms, s, m or h")),
+    };
+    milliseconds.map(Duration::from_millis).ok_or_else(|| "this time is too long".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("ten").is_err() && duration("5y").is_err() && duration("").is_err());
+        assert!(duration("99999999999999999999s").is_err() && duration("18446744073709551615h").is_err());
+    }
+}

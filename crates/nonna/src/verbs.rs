@@ -1,0 +1,10 @@
+//! The verbs, one file each.
+
+pub mod build;
+pub mod check;
+pub mod doctor;
+pub mod explain;
+pub mod list;
+pub mod manual;
+pub mod trace;
+pub mod watch;

@@ -1,0 +1,278 @@
+//! `nonna watch`: what happens on this machine, in plain words.
+//!
+//! The sensors are scripts that are compiled at start, all of them into one object. What nobody asked for is filtered in the
+//! kernel, except for the events that the inventory of processes lives on.
+
+use std::io::{self, BufWriter, Write};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use anyhow::Context;
+use nonna_agent::observation::{Node, Observation};
+use nonna_agent::output::json;
+use nonna_agent::output::plain::Plain;
+use nonna_agent::{Agent, AgentError, Summary, Until};
+use nonna_bpf::Target;
+use nonna_diag::{Sources, nearest};
+use nonna_event::{EventSchema, FieldType};
+use nonna_ir::{Module, Predicate, Relation, TextTest, push_down};
+use nonna_kernel::Kernel;
+
+use crate::cli::{Format, Global, WatchArgs};
+use crate::compile;
+use crate::outcome::{Done, Outcome, Trouble, show};
+use crate::signals;
+use crate::terminal;
+use crate::verbs::check;
+
+/// A file of sensors that is part of the program.
+pub struct SensorFile {
+    /// Its text.
+    pub text: &'static str,
+    /// The raw tracepoint without which it means nothing.
+    pub needs: Option<&'static str>,
+}
+
+/// The sensors inside.
+pub const SENSORS: &[SensorFile] = &[
+    SensorFile { text: include_str!("../../../../sensors/process.bt"), needs: None },
+    SensorFile { text: include_str!("../../../../sensors/file.bt"), needs: None },
+    SensorFile { text: include_str!("../../../../sensors/network.bt"), needs: None },
+    SensorFile { text: include_str!("../../../../sensors/security.bt"), needs: None },
+    SensorFile { text: include_str!("../../../../sensors/module.bt"), needs: Some("module_load") },
+    SensorFile { text: include_str!("../../../../sensors/capability.bt"), needs: Some("cap_capable") },
+];
+
+/// The pages of the events of the sensors inside.
+const EVENT_PAGES: &str = include_str!("../../../../docs/events.md");
+
+/// Files and folders whose reading is told without being asked for.
+const SENSITIVE: &[&str] = &[
+    "/etc/shadow",
+    "/etc/gshadow",
+    "/etc/sudoers",
+    "/etc/ssh/ssh_host_",
+    "/root/.ssh/",
+    "/etc/kubernetes/pki/",
+    "/var/lib/kubelet/pki/",
+    "/run/secrets/kubernetes.io/",
+];
+
+/// Places that programs write to all the time without keeping anything.
+const TRANSIENT: &[&str] = &["/dev/null", "/dev/tty", "/dev/pts/", "/dev/ptmx", "/proc/self/", "/dev/zero"];
+
+/// Events that the inventory needs; they are filtered from the output only.
+const INVENTORY_EVENTS: &[&str] = &["process_exec", "process_exit", "process_fork"];
+
+/// Events that are told only when asked for: correct, but too many for a quiet evening.
+const QUIET_EVENTS: &[&str] = &["process_fork", "bind", "capability_use"];
+
+/// A page about an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPage {
+    /// Name of the event.
+    pub name: String,
+    /// Its first line.
+    pub summary: String,
+    text: String,
+}
+
+impl EventPage {
+    /// The whole page.
+    pub fn page(&self) -> String {
+        format!("# {}\n\n{}\n", self.name, self.text.trim())
+    }
+}
+
+/// The events of the sensors inside, as documented.
+pub fn builtin_events() -> &'static [EventPage] {
+    static PAGES: OnceLock<Vec<EventPage>> = OnceLock::new();
+    PAGES.get_or_init(|| {
+        let sections = EVENT_PAGES.split("\n## ").skip(1);
+        let page = |section: &str| {
+            let (name, text) = section.split_once('\n')?;
+            let summary = text.trim().lines().next().unwrap_or_default().to_owned();
+            Some(EventPage { name: name.trim().to_owned(), summary, text: text.to_owned() })
+        };
+        sections.filter_map(page).collect()
+    })
+}
+
+/// Compiles and runs the sensors, and tells what they see.
+pub fn run(args: &WatchArgs, global: &Global) -> Outcome {
+    compile::require_rights("watching")?;
+    let start = Instant::now();
+    let mut sources = Sources::new();
+    let kernel = Kernel::new();
+    let target = compile::target(&kernel)?;
+    let id = sources.add("sensors", sensor_text(args, &target)?);
+    let options = nonna_script::Options { sensors: true, ..nonna_script::Options::default() };
+    let (compiled, warnings) = compile::script(&sources, id, &target, &options)?;
+    show(&warnings, &sources, global);
+    let mut module = compiled.module;
+    let selection = Selection::new(args, &module)?;
+    selection.push_down(&mut module).context("push filters into the sensors")?;
+    let schemas: Vec<EventSchema> = module.events.values().cloned().collect();
+    let codegen = nonna_codegen::Options { sources: Some(&sources), ..nonna_codegen::Options::default() };
+    let verified = compile::programs(module, &target, &codegen, &sources)?;
+    let compiled_after = start.elapsed();
+    let agent = Agent::start(&kernel, &verified, schemas, node()).map_err(|error| match error {
+        AgentError::Load(error) => compile::load_trouble(error, &sources),
+        other => anyhow::Error::from(other).into(),
+    })?;
+    terminal::note(
+        global,
+        &format!(
+            "nonna watches: {} sensors compiled in {} ms, running after {} ms; {} processes known. Ctrl-C ends it.",
+            agent.n_programs(),
+            compiled_after.as_millis(),
+            start.elapsed().as_millis(),
+            agent.n_processes()
+        ),
+    );
+    let deadline = args.duration.map(|duration| Instant::now() + duration);
+    let stop = signals::interruptions().context("listen for Ctrl-C")?;
+    let until = Until { deadline, stop: stop.clone() };
+    let mut out = BufWriter::new(io::stdout());
+    let plain = Plain::new(terminal::color_stdout(global));
+    let mut interrupted = false;
+    let summary = agent.run(&until, &mut |observation: Option<&Observation>| {
+        let Some(observation) = observation else { return out.flush() };
+        if !selection.shows(observation) {
+            return Ok(());
+        }
+        match global.format {
+            Format::Json => writeln!(out, "{}", json::object(observation)),
+            _ => writeln!(out, "{}", plain.line(observation)),
+        }
+    });
+    interrupted |= args.duration.is_none() || deadline.is_some_and(|deadline| Instant::now() < deadline);
+    let summary = summary.context("watch")?;
+    tell(&summary, &mut out, global)?;
+    Ok(if interrupted { Done::Interrupted } else { Done::Fine })
+}
+
+fn sensor_text(args: &WatchArgs, target: &Target) -> Result<String, Trouble> {
+    if args.sensors.is_empty() {
+        let has = |tracepoint| target.btf.tracepoint(tracepoint).is_ok_and(|found| found.is_some());
+        let fitting = SENSORS.iter().filter(|file| file.needs.is_none_or(has));
+        return Ok(fitting.map(|file| file.text).collect());
+    }
+    let texts = args.sensors.iter().map(|file| check::read(file)).collect::<Result<Vec<_>, _>>()?;
+    Ok(texts.join("\n"))
+}
+
+fn node() -> Node {
+    let read = |path| std::fs::read_to_string(path).map(|text: String| text.trim().to_owned());
+    Node {
+        name: read("/proc/sys/kernel/hostname").unwrap_or_else(|_| "localhost".to_owned()),
+        boot_id: read("/proc/sys/kernel/random/boot_id").unwrap_or_default(),
+    }
+}
+
+/// Which events are told.
+struct Selection<'a> {
+    args: &'a WatchArgs,
+}
+
+impl<'a> Selection<'a> {
+    /// Checks the names that were asked for against those that the sensors have.
+    fn new(args: &'a WatchArgs, module: &Module) -> Result<Self, Trouble> {
+        for name in &args.events {
+            if !module.events.values().any(|event| event.name == *name) {
+                let names = module.events.values().map(|event| event.name.as_str());
+                let near = nearest(name, names, 3).join(" or ");
+                let help = match near.as_str() {
+                    "" => "`nonna explain events` lists the events".to_owned(),
+                    near => format!("did you mean {near}?"),
+                };
+                let message = format!("there is no event `{name}`");
+                return Err(Trouble::Environment { message, help: vec![help] });
+            }
+        }
+        Ok(Self { args })
+    }
+
+    fn is_asked_for(&self, event: &str) -> bool {
+        self.args.events.iter().any(|name| name == event)
+    }
+
+    fn shows(&self, observation: &Observation) -> bool {
+        let name = observation.name();
+        match self.args.events.is_empty() {
+            true => self.args.all || !QUIET_EVENTS.contains(&name),
+            false => self.is_asked_for(name),
+        }
+    }
+
+    /// Puts a necessary condition in front of every event that is not told in full.
+    fn push_down(&self, module: &mut Module) -> Result<(), nonna_ir::Error> {
+        let schemas: Vec<EventSchema> = module.events.values().cloned().collect();
+        for schema in &schemas {
+            if let Some(predicate) = self.predicate(schema) {
+                push_down(module, &schema.name, &predicate)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What an event must be like to be told; `None` for every one.
+    fn predicate(&self, schema: &EventSchema) -> Option<Predicate> {
+        let name = schema.name.as_str();
+        if INVENTORY_EVENTS.contains(&name) || self.args.all {
+            return None;
+        }
+        if !self.args.events.is_empty() {
+            return if self.is_asked_for(name) { None } else { Some(Predicate::False) };
+        }
+        if QUIET_EVENTS.contains(&name) {
+            return Some(Predicate::False);
+        }
+        match name {
+            "file_open" | "file_open_failed" => self.file_open(schema),
+            "connect" | "accept" | "listen" | "udp_send" => internet_only(schema),
+            _ => None,
+        }
+    }
+
+    /// Opened for writing, or one of the files whose reading matters.
+    fn file_open(&self, schema: &EventSchema) -> Option<Predicate> {
+        let access = schema.field_idx("file.access")?;
+        let path = schema.field_idx("file.path")?;
+        let begins_with = |paths: Vec<&str>| Predicate::Text {
+            field: path,
+            any: paths.into_iter().map(|path| TextTest::StartsWith(path.as_bytes().to_vec())).collect(),
+        };
+        let sensitive = SENSITIVE.iter().copied().chain(self.args.sensitive.iter().map(String::as_str));
+        let writes = Predicate::Integer { field: access, relation: Relation::Ne, value: 0 };
+        let kept = Predicate::Not(Box::new(begins_with(TRANSIENT.to_vec())));
+        Some(Predicate::Any(vec![Predicate::All(vec![writes, kept]), begins_with(sensitive.collect())]))
+    }
+}
+
+/// Of sockets, those that speak with other machines or over loopback.
+fn internet_only(schema: &EventSchema) -> Option<Predicate> {
+    let field = schema.field_idx("network.family")?;
+    matches!(schema.fields[field].field_type, FieldType::Named { .. })
+        .then(|| Predicate::OneOf { field, values: vec![2, 10] })
+}
+
+/// The last line: what was seen and what was lost.
+fn tell(summary: &Summary, out: &mut dyn Write, global: &Global) -> Result<(), Trouble> {
+    if global.format == Format::Json {
+        let drops = summary.drops.json();
+        let line =
+            serde_json::json!({ "event": "summary", "events": summary.n_observations, "drops": drops });
+        writeln!(out, "{line}").context("write the summary")?;
+    } else {
+        terminal::note(
+            global,
+            &format!("{} events, {} lost.", summary.n_observations, summary.drops.total()),
+        );
+        for sentence in summary.drops.sentences() {
+            terminal::write_stderr(&format!("{sentence}\n"));
+        }
+    }
+    out.flush().context("write the output")?;
+    Ok(())
+}

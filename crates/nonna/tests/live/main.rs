@@ -1,0 +1,53 @@
+//! The command on a live kernel: what its users see.
+//!
+//! Each test runs the built command as a person would and looks at what it printed and how it ended.
+
+mod trace;
+mod watch;
+
+use std::process::{Command, ExitCode, Output, Stdio};
+
+use nonna_kernel::Kernel;
+use nonna_testkit::{ObjectId, ObjectIds, ObjectKind, Suite};
+
+/// The command under test.
+const NONNA: &str = env!("CARGO_BIN_EXE_nonna");
+
+fn main() -> ExitCode {
+    let suite = Suite::new("live", env!("CARGO_MANIFEST_DIR"))
+        .features(|feature| Kernel::new().probe(feature))
+        .objects(OBJECTS)
+        .path(NONNA);
+    watch::tests(trace::tests(suite)).main()
+}
+
+/// What the kernel holds of programs, maps and links.
+const OBJECTS: ObjectIds = || {
+    let system = std::io::Error::other;
+    let programs = nonna_kernel::programs().map_err(system)?;
+    let maps = nonna_kernel::maps().map_err(system)?;
+    let links = nonna_kernel::links().map_err(system)?;
+    let ids = programs.iter().map(|p| ObjectId { kind: ObjectKind::Program, id: p.id });
+    let ids = ids.chain(maps.iter().map(|m| ObjectId { kind: ObjectKind::Map, id: m.id }));
+    Ok(ids.chain(links.iter().map(|l| ObjectId { kind: ObjectKind::Link, id: l.id })).collect())
+};
+
+/// Runs the command to its end.
+fn nonna(args: &[&str]) -> std::io::Result<Output> {
+    Command::new(NONNA).args(args).stdin(Stdio::null()).output()
+}
+
+/// Standard output as text.
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Everything that was printed, for messages of failed tests.
+fn all(output: &Output) -> String {
+    format!(
+        "{}\n--- stderr\n{}\n--- {}",
+        stdout(output),
+        String::from_utf8_lossy(&output.stderr),
+        output.status
+    )
+}

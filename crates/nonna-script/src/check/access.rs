@@ -77,7 +77,12 @@ impl Checker<'_> {
         match &shape {
             Shape::Array { of, len } if self.shapes.resolve(of) == Shape::Char => {
                 let most = self.settings.max_strlen;
-                let bytes = if *len == 0 { most } else { (*len).min(most) };
+                // An array need not end in a NUL; names of commands always do.
+                let bytes = match *len {
+                    0 => most,
+                    super::names::COMM_BYTES => super::names::COMM_BYTES,
+                    len => len.saturating_add(1).min(most),
+                };
                 let address = Box::new(at(root, offset, ty, span));
                 let kind = ExprKind::ReadText { address, length: None, max_bytes: bytes };
                 Expr::new(kind, Type::Text { bytes }, span)

@@ -3,7 +3,7 @@
 use nonna_diag::{Diagnostic, Span};
 
 use super::Checker;
-use crate::hir::Expr;
+use crate::hir::{Expr, ExprKind};
 use crate::host_data::{Conversion, Format, FormatPiece, FormatSpec, Size};
 use crate::slugs;
 use crate::types::Type;
@@ -31,6 +31,8 @@ impl Checker<'_> {
         let mut next = 0_usize;
         let mut at = 0;
         let mut is_right = true;
+        // Values that the record must bring; what is known now becomes part of the format.
+        let mut kept: Vec<Expr> = Vec::new();
         while at < text.len() {
             let byte = text[at];
             at += 1;
@@ -48,31 +50,36 @@ impl Checker<'_> {
                 return None;
             };
             at += read.len;
-            if read.star_width {
-                is_right &= self.check_star(values.get(next));
-                read.spec.width = Some(Size::FromArg(next));
-                next += 1;
+            for (is_star, size) in
+                [(read.star_width, &mut read.spec.width), (read.star_precision, &mut read.spec.precision)]
+            {
+                if is_star {
+                    is_right &= self.check_star(values.get(next));
+                    *size = Some(Size::FromArg(kept.len()));
+                    kept.extend(values.get(next).cloned());
+                    next += 1;
+                }
             }
-            if read.star_precision {
-                is_right &= self.check_star(values.get(next));
-                read.spec.precision = Some(Size::FromArg(next));
-                next += 1;
-            }
-            if let Some(value) = values.get(next) {
-                is_right &= self.check_conversion(value, read.spec.conversion);
+            let value = values.get(next);
+            next += 1;
+            let Some(value) = value else { continue };
+            is_right &= self.check_conversion(value, read.spec.conversion);
+            if let Some(known) = known_text(value, &read.spec) {
+                literal.extend(known);
+                continue;
             }
             if !literal.is_empty() {
                 pieces.push(FormatPiece::Literal(std::mem::take(&mut literal)));
             }
-            pieces.push(FormatPiece::Arg { arg_idx: next, spec: read.spec });
-            next += 1;
+            pieces.push(FormatPiece::Arg { arg_idx: kept.len(), spec: read.spec });
+            kept.push(value.clone());
         }
         if !literal.is_empty() {
             pieces.push(FormatPiece::Literal(literal));
         }
         is_right &= self.check_count(next, &values, span);
         // What is wrong was reported; the record is left out.
-        (is_right && values.iter().all(|v| !v.ty.is_unknown())).then_some((Format { pieces }, values))
+        (is_right && values.iter().all(|v| !v.ty.is_unknown())).then_some((Format { pieces }, kept))
     }
 
     fn bad_conversion(&mut self, text: &[u8], span: Span) {
@@ -147,6 +154,22 @@ impl Checker<'_> {
         self.report(diagnostic);
         false
     }
+}
+
+/// Text that is known before the script runs, as `%s` shows it.
+fn known_text(value: &Expr, spec: &FormatSpec) -> Option<Vec<u8>> {
+    let ExprKind::Text(text) = &value.kind else { return None };
+    let width = match spec.width {
+        None => 0,
+        Some(Size::Fixed(width)) => width as usize,
+        Some(Size::FromArg(_)) => return None,
+    };
+    if spec.conversion != Conversion::Text || spec.precision.is_some() {
+        return None;
+    }
+    let shown = String::from_utf8_lossy(text).chars().count();
+    let padding = vec![b' '; width.saturating_sub(shown)];
+    Some(if spec.left { [text, padding.as_slice()].concat() } else { [padding.as_slice(), text].concat() })
 }
 
 /// Reads a conversion after its `%`.

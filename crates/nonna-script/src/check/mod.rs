@@ -64,6 +64,8 @@ pub(crate) fn check<'a>(
     checker.settings(script);
     let bodies = checker.bodies(script);
     let early = std::mem::take(&mut checker.diagnostics);
+    // What a body that is left out would have filled is not there.
+    checker.is_whole &= !early.iter().any(Diagnostic::is_error);
     let mut programs = Vec::new();
     for pass in 0..MAX_PASSES {
         checker.start_pass(pass + 1 == MAX_PASSES);
@@ -189,7 +191,8 @@ impl<'a> Checker<'a> {
     fn program(&mut self, idx: usize, body: &Body<'_>) -> hir::Program {
         let longest = |text: fn(&hir::Attach) -> &str| {
             let longest = body.attaches.iter().map(|a| text(a).len()).max().unwrap_or(0);
-            u32::try_from(longest + 1).unwrap_or(u32::MAX)
+            // One more than the NUL, since text that fills its memory counts as cut.
+            u32::try_from(longest + 2).unwrap_or(u32::MAX)
         };
         self.body = BodyState {
             context: body.context.clone(),

@@ -271,6 +271,7 @@ pub(super) fn unsigned_literal(value: u64, span: Span) -> Expr {
 }
 
 pub(super) fn text_literal(bytes: &[u8], span: Span) -> Expr {
-    let capacity = u32::try_from(bytes.len() + 1).unwrap_or(u32::MAX);
+    // One more than the NUL, since text that fills its memory counts as cut.
+    let capacity = u32::try_from(bytes.len() + 2).unwrap_or(u32::MAX);
     Expr::new(ExprKind::Text(bytes.into()), Type::Text { bytes: capacity }, span)
 }

@@ -33,7 +33,7 @@ impl Body<'_, '_> {
                 return self.local_address(*local);
             }
             ExprKind::Text(bytes) => {
-                let bytes = padded(bytes, bytes.len() + 1);
+                let bytes = padded(bytes, (bytes.len() + 1).next_multiple_of(8));
                 let data = self.l.constant(bytes);
                 return self.b.data_address(data);
             }

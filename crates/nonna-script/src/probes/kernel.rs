@@ -7,7 +7,7 @@ use nonna_btf::{Kind, Param};
 use nonna_diag::nearest;
 
 use super::glob;
-use super::{Argument, Ask, Context, Found, Place, noted};
+use super::{Argument, Ask, Context, Found, Place};
 use crate::lexer::parse_int;
 
 const SYSCALLS: &str = "syscalls";
@@ -117,18 +117,12 @@ impl Ask<'_> {
             self.place(hook, format!("{}:{shown}", self.kind.name), function, context)
         };
         if glob::is_pattern(function) {
-            let all = symbols.kernel_functions();
+            let all = self.probed_functions();
             let found: Vec<_> = all
                 .iter()
                 .filter(|name| glob::matches(function, name))
                 .map(|name| place(name, 0, name))
                 .collect();
-            if found.is_empty() && all.is_empty() {
-                return Err(noted(
-                    self.no_match(function),
-                    "this kernel does not say which functions can be probed",
-                ));
-            }
             return if found.is_empty() { Err(self.no_match(function)) } else { Ok(found) };
         }
         let (name, plus) = function.split_once('+').map_or((function, None), |(n, o)| (n, Some(o)));
@@ -143,6 +137,19 @@ impl Ask<'_> {
             return Err(self.missing("kernel function", name, &near));
         }
         Ok(vec![place(name, offset, function)])
+    }
+
+    /// Functions that a wildcard can mean: those that the kernel lists, else those that its types name.
+    fn probed_functions(&self) -> Vec<String> {
+        let listed = self.env.target.symbols.kernel_functions();
+        if !listed.is_empty() {
+            return listed;
+        }
+        let mut named =
+            owned(self.env.target.btf.types().of_kind(Kind::Func).map(|(_, name)| name).collect());
+        named.sort_unstable();
+        named.dedup();
+        named
     }
 
     pub(super) fn fentry(&self, point: ProbePoint) -> Found {

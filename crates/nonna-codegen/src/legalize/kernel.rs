@@ -196,6 +196,10 @@ impl Legalizer<'_> {
                 together.push(member);
             }
         }
+        // Members keep their alignment in the copy; what is in front of the first is part of the structure too.
+        if together.len() > 1 {
+            start = start / 8 * 8;
+        }
         let slot = self.temp(end - start);
         let to = self.b.slot_address(slot);
         self.copy_checked(Space::Kernel, first.pointer, i64::from(start), to, end - start);

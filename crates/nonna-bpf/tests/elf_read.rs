@@ -1,4 +1,4 @@
-//! Objects read from ELF files that clang wrote; `fixtures/elf/README.md` says how.
+//! Objects read from ELF files that clang and aya wrote; `fixtures/elf/README.md` says how.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -16,6 +16,7 @@ const MAPS: &[u8] = include_bytes!("fixtures/elf/maps.o");
 const CORE: &[u8] = include_bytes!("fixtures/elf/core.o");
 const EXTERNS: &[u8] = include_bytes!("fixtures/elf/externs.o");
 const SLOTS: &[u8] = include_bytes!("fixtures/elf/slots.o");
+const AYA: &[u8] = include_bytes!("fixtures/elf/aya.o");
 const LEGACY: &[u8] = include_bytes!("fixtures/elf/legacy.o");
 const MODERN: &[u8] = include_bytes!("fixtures/elf/modern.o");
 
@@ -233,6 +234,34 @@ fn files_from_before_types_are_read() {
     assert!(on_packet.insns.iter().any(|insn| matches!(insn, Insn::Call(Callee::Local(_)))));
 }
 
+/// Maps as structs of 28 bytes beside BTF, whose names are Rust's.
+#[test]
+fn files_of_aya_are_read() {
+    let object = Object::from_elf(AYA, None).unwrap();
+    assert_eq!(object.license, "Dual MIT/GPL");
+    let shape = |name: &str| {
+        let map = named(&object, name);
+        (map.map_type, map.key_size, map.value_size, map.max_entries)
+    };
+    assert_eq!(shape("COUNTS"), (MapType::Hash, 4, 8, 1024));
+    assert_eq!(shape("EVENTS"), (MapType::Ringbuf, 0, 0, 16384));
+    assert_eq!(shape("TOTAL"), (MapType::Array, 4, 8, 1));
+    assert!(!named(&object, "TOTAL").extra.pinned_by_name);
+    assert_eq!(named(&object, ".rodata").initial_value.as_deref().unwrap()[..8], *b"kitchen\0");
+    let hooks: Vec<_> = object.programs.iter().map(|p| (p.name.as_str(), p.program_type)).collect();
+    let expected =
+        [("on_exec", ProgramType::Tracing), ("on_open", ProgramType::Tracepoint), ("pass", ProgramType::Xdp)];
+    assert_eq!(hooks, expected);
+    let btf = Btf::parse(object.btf.clone()).unwrap();
+    let exec = program(&object, "on_exec");
+    let functions: Vec<_> = exec.func_info.iter().map(|f| btf.name(TypeId(f.type_id)).unwrap()).collect();
+    assert_eq!(functions.len(), 2, "{functions:?}");
+    // Every name is one that the kernel takes.
+    for (id, name) in btf.types().of_kind(nonna_btf::Kind::Struct) {
+        assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')), "{id}: {name}");
+    }
+}
+
 #[test]
 fn instructions_of_version_4_are_read() {
     let object = Object::from_elf(MODERN, None).unwrap();
@@ -274,7 +303,7 @@ fn essence(object: &Object) -> Vec<Essence> {
 
 #[test]
 fn what_is_written_reads_the_same() {
-    for file in [MAPS, EXTERNS, SLOTS, LEGACY, MODERN, CORE] {
+    for file in [MAPS, EXTERNS, SLOTS, AYA, LEGACY, MODERN, CORE] {
         let object = Object::from_elf(file, Some(&kernel())).unwrap();
         let again = Object::from_elf(&object.to_elf().unwrap(), None).unwrap();
         assert_eq!(essence(&again), essence(&object));
@@ -346,11 +375,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
     #[test]
     fn mutated_files_never_panic(
-        which in 0..6usize,
+        which in 0..7usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        let mut bytes = [MAPS, CORE, EXTERNS, SLOTS, LEGACY, MODERN][which].to_vec();
+        let mut bytes = [MAPS, CORE, EXTERNS, SLOTS, AYA, LEGACY, MODERN][which].to_vec();
         for (place, value) in changes {
             let place = place.index(bytes.len());
             bytes[place] = value;

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
             &[Need::Tool("llvm-objdump")],
             llvm_objdump_reads,
         ))
+        .test(KernelTest::new("aya_objects_load_when_written", &[Need::Root, bpftool], aya_objects_load))
         .test(
             KernelTest::new(
                 "clang_objects_load_as_by_libbpf",
@@ -103,6 +104,21 @@ fn dump_loaded(file: &Path, programs: &[&str]) -> Result<String, String> {
     });
     run(Command::new("umount").arg(PINS))?;
     dumped
+}
+
+/// libbpf does not take aya's maps, which are structs from before BTF; written by this room they are what it wants.
+fn aya_objects_load() -> Outcome {
+    let kernel = Btf::parse(std::fs::read("/sys/kernel/btf/vmlinux")?)?;
+    let object = Object::from_elf(include_bytes!("fixtures/elf/aya.o"), Some(&kernel))?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("aya.o");
+    std::fs::write(&file, object.to_elf()?)?;
+    let dump = dump_loaded(&file, &["on_exec", "on_open", "pass"])?;
+    if dump.contains("kitchen.rs") || dump.contains("main.rs") {
+        Ok(())
+    } else {
+        Err(format!("no source lines in\n{dump}").into())
+    }
 }
 
 /// The dump without what differs from load to load: numbers of maps, names made of hashes.

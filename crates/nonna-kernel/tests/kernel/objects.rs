@@ -1,4 +1,4 @@
-//! Objects that clang compiled, read from their ELF files, relocated for this very kernel, loaded and run.
+//! Objects that clang and aya made, read from their ELF files, relocated for this very kernel, loaded and run.
 
 use std::process::{Command, Stdio};
 
@@ -15,6 +15,7 @@ const MAPS: &[u8] = include_bytes!("../../../nonna-bpf/tests/fixtures/elf/maps.o
 const CORE: &[u8] = include_bytes!("../../../nonna-bpf/tests/fixtures/elf/core.o");
 const EXTERNS: &[u8] = include_bytes!("../../../nonna-bpf/tests/fixtures/elf/externs.o");
 const SLOTS: &[u8] = include_bytes!("../../../nonna-bpf/tests/fixtures/elf/slots.o");
+const AYA: &[u8] = include_bytes!("../../../nonna-bpf/tests/fixtures/elf/aya.o");
 const LEGACY: &[u8] = include_bytes!("../../../nonna-bpf/tests/fixtures/elf/legacy.o");
 const MODERN: &[u8] = include_bytes!("../../../nonna-bpf/tests/fixtures/elf/modern.o");
 
@@ -26,6 +27,7 @@ pub fn tests() -> Vec<KernelTest> {
         test("maps_and_functions_of_clang_load", &[Feature::TypedTracepoint, Feature::BpfLoop], maps_load),
         test("relocated_accesses_read_the_right_fields", &[Feature::TypedTracepoint], accesses_read),
         test("maps_hold_maps_and_programs_from_the_start", &[Feature::RawTracepoint], slots_are_filled),
+        test("an_object_of_aya_loads_and_runs", &[Feature::TypedTracepoint, Feature::RingBuffer], aya_runs),
         test("objects_from_before_types_load", &[], legacy_loads),
         KernelTest::new(
             "kernel_functions_and_settings_are_filled_in",
@@ -119,6 +121,22 @@ fn slots_are_filled() -> Outcome {
     // The first program counts in one map and calls the second, which counts in the other.
     let (first, second) = (count_of(loaded.map(first)), count_of(loaded.map(second)));
     assert!(first > 0 && first == second, "{first} and {second}");
+    Ok(())
+}
+
+fn aya_runs() -> Outcome {
+    let object = read(AYA)?;
+    let total = index(&object, "TOTAL")?;
+    let exec =
+        ProgramIdx(object.programs.iter().position(|p| p.name == "on_exec").ok_or("no program")? as u32);
+    let loaded = load(object)?;
+    let link = loaded.program(exec).attach(&Kernel::new())?;
+    let status = Command::new(std::env::current_exe()?).arg("--help").stdout(Stdio::null()).status()?;
+    assert!(status.success());
+    drop(link);
+    // Each exec adds the first letter of `NAMES`, and how many there were.
+    let total = count_of(loaded.map(total));
+    assert!(total > u64::from(b'k'), "{total}");
     Ok(())
 }
 

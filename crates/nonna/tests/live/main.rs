@@ -14,7 +14,7 @@ use nonna_testkit::{ObjectId, ObjectIds, ObjectKind, Suite};
 const NONNA: &str = env!("CARGO_BIN_EXE_nonna");
 
 fn main() -> ExitCode {
-    let suite = Suite::new("live", env!("CARGO_MANIFEST_DIR"))
+    let suite = Suite::new("nonna-live", env!("CARGO_MANIFEST_DIR"))
         .features(|feature| Kernel::new().probe(feature))
         .objects(OBJECTS)
         .path(NONNA);

@@ -214,6 +214,10 @@ impl<'a> Parser<'a> {
         self.expect(Punct::BraceOpen)?;
         let mut fields = Vec::new();
         while !self.eat(Punct::BraceClose) {
+            // Nothing is left to skip at the end, so going on would never end.
+            if self.at_end() {
+                return Err(self.expected("`}`"));
+            }
             match self.emit_field() {
                 Ok(field) => fields.push(field),
                 Err(Reported) => {

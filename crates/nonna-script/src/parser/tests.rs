@@ -94,6 +94,25 @@ fn many_errors_are_reported_at_once() {
 }
 
 #[test]
+fn what_is_never_closed_ends_with_the_text() {
+    for text in [
+        "BEGIN { emit e { a: 1",
+        "BEGIN { emit e { a: 1, b",
+        "BEGIN { emit e { a: (",
+        "BEGIN { f(1, ",
+        "BEGIN { @a[1, ",
+        "config = { a = 1;",
+        "struct a { int b;",
+        "enum a { b = 1,",
+        "struct a { int b __attribute__((",
+        "BEGIN /",
+        "kprobe:f,",
+    ] {
+        assert!(!errors(text).is_empty(), "{text}");
+    }
+}
+
+#[test]
 fn depth_is_bounded() {
     for (open, close) in [("(", ")"), ("-", ""), ("{", "}"), ("@a[", "]"), ("f(", ")"), ("if 1 {", "}")] {
         let text = format!("BEGIN {{ {}1{} }}", open.repeat(100_000), close.repeat(100_000));

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of the support")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use nonna_bpf::{
     Features, IsaLevel, SymbolError, SymbolSource, Target, TracepointField, TracepointFormat,
@@ -37,10 +37,12 @@ pub fn module(text: &str, options: &Options) -> String {
     compiled.module.to_string()
 }
 
+static BTF: LazyLock<Arc<Btf>> = LazyLock::new(|| Arc::new(btf()));
+
 /// A machine with a few types, tracepoints and symbols.
 pub fn target() -> Target {
     Target {
-        btf: Arc::new(btf()),
+        btf: Arc::clone(&BTF),
         isa: IsaLevel::V4,
         features: Features::new(),
         tracepoints: Arc::new(SmallTracepoints),

@@ -3,7 +3,7 @@
 //! Those that only print are carried out here. The others are returned as a [`Deed`], since they touch maps, files or the run
 //! itself, which is the caller's business.
 
-use nonna_event::Event;
+use nonna_event::{Event, Value};
 
 use super::text::strftime;
 use super::value::HostValue;
@@ -60,10 +60,10 @@ impl Printer<'_> {
             .iter()
             .map(|arg| {
                 let pid = arg.pid_field_idx.and_then(|idx| match event.values.get(idx) {
-                    Some(nonna_event::Value::Unsigned(pid)) => u32::try_from(*pid).ok(),
+                    Some(Value::Unsigned(pid)) => u32::try_from(*pid).ok(),
                     _ => None,
                 });
-                let value = event.values.get(arg.field_idx).unwrap_or(&nonna_event::Value::Absent);
+                let value = event.values.get(arg.field_idx).unwrap_or(&Value::Absent);
                 HostValue::from_field(&arg.host_type, value, pid)
             })
             .collect();
@@ -79,15 +79,12 @@ impl Printer<'_> {
             ActionKind::Cat { format } => Deed::Cat(self.printf(format, &args)),
             ActionKind::System { format } => Deed::System(self.printf(format, &args)),
             ActionKind::Join { separator } => {
-                let is_there = |arg: &&ActionArg| {
-                    event.values.get(arg.field_idx).is_some_and(|v| *v != nonna_event::Value::Absent)
+                // One text for each string; the first absent one ends the list.
+                let present = |arg: &&ActionArg| {
+                    event.values.get(arg.field_idx).is_some_and(|value| *value != Value::Absent)
                 };
-                let n = action.args.iter().take_while(is_there).count();
-                let text = match &args[..n] {
-                    [HostValue::Array(items)] => self.joined(items, separator.as_bytes()),
-                    items => self.joined(items, separator.as_bytes()),
-                };
-                Deed::Print(self.line("join", text))
+                let n_texts = action.args.iter().take_while(present).count();
+                Deed::Print(self.line("join", self.joined(&args[..n_texts], separator.as_bytes())))
             }
             ActionKind::Time { format } => {
                 let text = strftime(self.machine, format, self.machine.now_ns());

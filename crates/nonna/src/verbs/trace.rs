@@ -23,6 +23,9 @@ use crate::signals;
 use crate::terminal;
 use crate::verbs::check;
 
+/// Name of the program that notes when the script started.
+const CLOCK_PROGRAM: &str = "begin_clock";
+
 /// Reads the script that the arguments name; returns it with the positional parameters.
 ///
 /// # Errors
@@ -373,7 +376,10 @@ fn end_with(pid: u32, ended: &Arc<Ended>) -> Result<(), Trouble> {
 }
 
 fn run_hooks(loaded: &Loaded, hook: &Hook) -> Result<(), Trouble> {
-    for program in loaded.programs().iter().filter(|program| program.hook() == hook) {
+    let mut programs: Vec<_> = loaded.programs().iter().filter(|program| program.hook() == hook).collect();
+    // What notes the start for `elapsed` comes before whoever asks.
+    programs.sort_by_key(|program| !program.name().starts_with(CLOCK_PROGRAM));
+    for program in programs {
         program.run_once().with_context(|| format!("run {hook:?}"))?;
     }
     Ok(())

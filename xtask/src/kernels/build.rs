@@ -17,6 +17,8 @@ use crate::workspace::Workspace;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const INIT: &str = "guest-init";
+/// A suite of the package that process 1 is in.
+const INIT_SUITE: &str = "kernel";
 
 /// A statically linked suite.
 #[derive(Debug, Clone)]
@@ -64,6 +66,8 @@ pub fn build(workspace: &Workspace, only: Option<&str>) -> Result<Built> {
         }
         names.extend(suites.into_keys());
     }
+    // Cargo builds a program beside a test of its own package only, so process 1 takes its package's suite along.
+    names.insert(INIT_SUITE.into());
     for name in names {
         command.args(["--test", name]);
     }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use nonna_bpf::{Hook, MapIdx, MemSize, Object};
+use nonna_bpf::{Feature, Hook, MapIdx, MemSize, Object};
 use nonna_btf::{Btf, Kind};
 use nonna_codegen::{Options, compile};
 use nonna_event::{
@@ -58,7 +58,7 @@ impl Builder {
 
     pub fn run_with(self, options: &Options<'_>) -> Result<Running, Fault> {
         let schemas: Vec<EventSchema> = self.module.events.values().cloned().collect();
-        let target = self.kernel.target(&[])?;
+        let target = self.kernel.target(&[Feature::TypedTracepoint])?;
         let object = compile(self.module, &target, options)?;
         let n_events = u32::try_from(schemas.len())?;
         let verified = nonna_verifier::verify(object).map_err(|r| format!("{:#?}", r.diagnostics))?;

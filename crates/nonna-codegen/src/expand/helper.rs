@@ -1,5 +1,7 @@
 //! Numbers of the kernel helpers that expansions call (`enum bpf_func_id`, include/uapi/linux/bpf.h).
 
+/// `bpf_get_current_comm(to, bytes)`: the running task's name, filled up with zeros.
+pub const GET_CURRENT_COMM: u32 = 16;
 /// `bpf_probe_read_user(to, bytes, from)`
 pub const PROBE_READ_USER: u32 = 112;
 /// `bpf_probe_read_kernel(to, bytes, from)`
@@ -31,4 +33,19 @@ pub const fn is_pure(helper: u32) -> bool {
         // ktime_get_coarse_ns, ktime_get_tai_ns
         | 160 | 208
     )
+}
+
+/// Whether a helper leaves tasks and other kernel structures as they are, so that reading those may move past it: it
+/// reads, or changes only maps and rings.
+pub const fn leaves_kernel_alone(helper: u32) -> bool {
+    is_pure(helper)
+        || matches!(
+            helper,
+            // map_lookup_elem, map_update_elem, map_delete_elem, trace_printk, get_current_comm, perf_event_output
+            1 | 2 | 3 | 6 | 16 | 25
+            // get_stackid, probe_read_str, get_stack, probe_read_{user,kernel}{,_str}
+            | 27 | 45 | 67 | 112 | 113 | 114 | 115
+            // ringbuf_output, ringbuf_reserve, ringbuf_submit, ringbuf_discard, d_path
+            | 130 | 131 | 132 | 133 | 147
+        )
 }

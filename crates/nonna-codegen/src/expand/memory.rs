@@ -62,18 +62,9 @@ impl Rewriter<'_, '_> {
             Inst::Cast(value) => self.alignment_of(value),
             Inst::Binary { op: BinaryOp::Add | BinaryOp::Sub, left, right } => {
                 let base = self.alignment_of(left)?;
-                Some(self.constant_of(right).map_or(1, |offset| base.min(power_in(offset))))
+                Some(self.b.function().constant(right).map_or(1, |offset| base.min(power_in(offset))))
             }
             _ => Some(1),
-        }
-    }
-
-    /// The value of a constant.
-    pub fn constant_of(&self, value: Value) -> Option<i64> {
-        let ValueDef::Result(id) = self.b.function().values[value].def else { return None };
-        match self.b.function().insts[id].inst {
-            Inst::Const(constant) => Some(constant),
-            _ => None,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Records: the shape of the code that builds them.
 
-use nonna_bpf::{Hook, MapType};
+use nonna_bpf::{Hook, MapType, MemSize};
 use nonna_event::{DropReason, FieldType, RECORD_MAX_BYTES};
 use nonna_ir::{
-    BinaryOp, DataDecl, FieldSource, Inst, Module, PathSource, Predicate, Relation, Space, TextTest, Type,
+    BinaryOp, DataDecl, FieldSource, FunctionBuilder, Inst, KernelField, Module, PathSource, Predicate,
+    Relation, Space, TextTest, Type,
 };
 
 use crate::kit::{self, expanded};
@@ -173,4 +174,38 @@ fn comparisons_become_loads() {
         let sum = results.into_iter().reduce(|sum, result| b.binary(BinaryOp::Add, sum, result)).unwrap();
         b.emit(event, vec![FieldSource::Scalar(sum)]);
     }));
+}
+
+#[test]
+fn the_kernel_writes_the_task_s_name_into_the_record() {
+    let schema = kit::schema(&[
+        ("comm", FieldType::Text { max_bytes: 16 }),
+        ("raw", FieldType::Blob { bytes: 16 }),
+        ("time_ns", FieldType::Unsigned { bytes: 8 }),
+    ]);
+    let build = |b: &mut FunctionBuilder, event| {
+        let name = |b: &mut FunctionBuilder| {
+            let slot = b.slot(16, 1);
+            let memory = b.slot_address(slot);
+            let bytes = b.iconst(16);
+            b.call_helper(16, &[memory, bytes]);
+            memory
+        };
+        let task = b.current_task(None);
+        let started =
+            KernelField { container: None, offset: 8, size: MemSize::DW, signed: false, bits: None };
+        let time = b.load_kernel(task, started, Type::Int);
+        let (first, second) = (name(b), name(b));
+        let text =
+            FieldSource::Text { space: Space::Kernel, pointer: b.cast(first, Type::KERNEL), max_bytes: 16 };
+        let raw = FieldSource::Memory { pointer: second, bytes: 16 };
+        b.emit(event, vec![text, raw, FieldSource::Scalar(time)]);
+    };
+    let module = expanded(kit::module(hook(), schema, build));
+    assert_eq!((calls(&module, 16), calls(&module, 115)), (2, 0));
+    // All of it comes after the room in the ring, the load from the kernel included.
+    let function = module.functions.values().next().unwrap();
+    let entry = &function.blocks[function.entry()];
+    let is_late = |inst: &Inst| matches!(inst, Inst::CallHelper { helper: 16, .. } | Inst::LoadKernel { .. });
+    assert!(entry.insts.iter().all(|&id| !is_late(&function.insts[id].inst)));
 }

@@ -10,7 +10,8 @@ use nonna_event::{
     DROPS_MAP_NAME, Decoder, DropReason, Event, EventSchema, Field, FieldType, RawRecord, Ring, Text, Value,
 };
 use nonna_ir::{
-    BinaryOp, EventId, FunctionBuilder, FunctionKind, KernelField, Module, Region, Type, Value as IrValue,
+    BinaryOp, DataId, EventId, FunctionBuilder, FunctionKind, KernelField, Module, Region, Type,
+    Value as IrValue,
 };
 use nonna_kernel::{Attached, Kernel, KernelMap, RingReader, UpdateMode};
 
@@ -44,7 +45,7 @@ impl Builder {
     /// Adds a program whose body `build` writes.
     pub fn program(&mut self, name: &str, hook: Hook, build: impl FnOnce(&mut Body<'_>)) {
         let builder = FunctionBuilder::new(name, FunctionKind::Program { hook }, &[], Type::Int);
-        let mut body = Body { b: builder, btf: &self.btf };
+        let mut body = Body { b: builder, btf: &self.btf, data: self.module.data.keys().collect() };
         build(&mut body);
         let zero = body.b.iconst(0);
         body.b.ret(zero);
@@ -86,9 +87,15 @@ impl Builder {
 pub struct Body<'b> {
     pub b: FunctionBuilder,
     btf: &'b Btf,
+    data: Vec<DataId>,
 }
 
 impl Body<'_> {
+    /// The module's data, in order.
+    pub fn data(&self) -> impl Iterator<Item = DataId> + use<> {
+        self.data.clone().into_iter()
+    }
+
     /// A member of a kernel structure by its path.
     pub fn field(&self, structure: &str, path: &str) -> KernelField {
         let id = self.btf.find(Kind::Struct, structure).expect("the kernel has the structure");

@@ -5,6 +5,7 @@ mod exec;
 mod files;
 mod kit;
 mod syscalls;
+mod values;
 
 use std::process::ExitCode;
 
@@ -14,7 +15,7 @@ use nonna_testkit::{KernelTest, Need, Outcome, Suite};
 
 fn main() -> ExitCode {
     let suite = Suite::new("nonna-codegen-expand", env!("CARGO_MANIFEST_DIR")).features(probe);
-    let tests = [exec::tests(), files::tests(), syscalls::tests()];
+    let tests = [exec::tests(), files::tests(), syscalls::tests(), values::tests()];
     tests.into_iter().flatten().fold(suite, Suite::test).main()
 }
 

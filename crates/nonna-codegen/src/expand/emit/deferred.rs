@@ -18,8 +18,10 @@ pub struct Deferred {
 /// What lies between an instruction and the `Emit`.
 #[derive(Default, Clone, Copy)]
 struct Crossed {
-    store: bool,
-    call: bool,
+    /// Owned memory was written.
+    write: bool,
+    /// Something may have changed the kernel.
+    change: bool,
 }
 
 impl Deferred {
@@ -87,19 +89,21 @@ impl Deferred {
 impl Crossed {
     fn pass(&mut self, inst: &Inst) {
         match inst {
-            Inst::Store { .. } | Inst::Zero { .. } | Inst::Copy { .. } | Inst::Atomic { .. } => {
-                self.store = true;
+            Inst::CallHelper { helper, .. } => {
+                self.write |= !helper::is_pure(*helper);
+                self.change |= !helper::leaves_kernel_alone(*helper);
             }
-            Inst::CallHelper { helper, .. } if helper::is_pure(*helper) => {}
-            Inst::CallHelper { .. }
-            | Inst::Call { .. }
+            Inst::Call { .. } | Inst::Emit { .. } => *self = Crossed { write: true, change: true },
+            Inst::Store { .. }
+            | Inst::Zero { .. }
+            | Inst::Copy { .. }
+            | Inst::Atomic { .. }
             | Inst::MapLookup { .. }
             | Inst::MapUpdate { .. }
             | Inst::MapDelete { .. }
             | Inst::ReadText { .. }
             | Inst::ReadBytes { .. }
-            | Inst::ReadPath { .. }
-            | Inst::Emit { .. } => self.call = true,
+            | Inst::ReadPath { .. } => self.write = true,
             _ => {}
         }
     }
@@ -122,9 +126,9 @@ fn may_move(function: &Function, inst: &Inst, crossed: Crossed) -> bool {
         | Inst::DataAddress(_)
         | Inst::MapHandle(_) => true,
         Inst::CallHelper { helper, .. } => helper::is_pure(*helper),
-        Inst::LoadKernel { .. } | Inst::LoadUser { .. } => !crossed.call,
+        Inst::LoadKernel { .. } | Inst::LoadUser { .. } => !crossed.change,
         Inst::Load { pointer, .. } => {
-            function.type_of(*pointer) == Type::Pointer(Region::Context) || !(crossed.store || crossed.call)
+            function.type_of(*pointer) == Type::Pointer(Region::Context) || !crossed.write
         }
         _ => false,
     }

@@ -6,6 +6,7 @@
 //!
 //! Values that only the record needs are computed as late as possible: behind the filter and next to their store.
 
+mod comm;
 mod deferred;
 mod filter;
 mod in_place;
@@ -36,6 +37,8 @@ struct Plan<'e> {
     schema: &'e EventSchema,
     layout: RecordLayout,
     sources: &'e [FieldSource],
+    /// Fields that the kernel itself fills with the running task's name.
+    comm: Vec<usize>,
 }
 
 impl Rewriter<'_, '_> {
@@ -49,14 +52,20 @@ impl Rewriter<'_, '_> {
         use nonna_ir::Entity;
         let schema = self.x.module.events[event].clone();
         let event_idx = u32::try_from(event.idx()).expect("fewer than 2^32 events");
-        let plan = Plan { event_idx, layout: schema.layout(), schema: &schema, sources };
+        let layout = schema.layout();
+        let mut plan = Plan { event_idx, layout, schema: &schema, sources, comm: Vec::new() };
+        let mut filter = Filter::new(filter);
+        let tested = filter.text_fields();
+        plan.comm = (0..sources.len())
+            .filter(|idx| !tested.contains(idx))
+            .filter(|&idx| comm::take_call(self, &sources[idx], plan.room_bytes(idx)))
+            .collect();
         let mut deferred = Deferred::take(self, sources);
         let done = self.b.new_block();
-        let mut filter = Filter::new(filter);
         filter.test_integers(self, &plan, &mut deferred, done);
         // Ring memory that a text test then gives up is lost to others until it is read, so that goes by scratch.
         let small = in_place::reserved_bytes(&plan) <= IN_PLACE_MAX_BYTES;
-        if small && filter.text_fields().is_empty() {
+        if small && tested.is_empty() {
             in_place::emit(self, &plan, deferred, done)?;
         } else {
             scratch::emit(self, &plan, deferred, filter, done)?;
@@ -86,6 +95,10 @@ impl Rewriter<'_, '_> {
             match source {
                 FieldSource::Scalar(value) if deferred.holds(*value) => waiting.push((idx, *value)),
                 FieldSource::Scalar(value) => self.write_scalar(plan, record, idx, *value)?,
+                FieldSource::Memory { .. } if plan.comm.contains(&idx) => {
+                    let to = self.b.add(record.base, i64::from(plan.layout.offsets[idx]));
+                    self.write_comm(to);
+                }
                 FieldSource::Memory { pointer, bytes } => {
                     deferred.place_for(self, &[*pointer]);
                     self.write_memory(plan, record, idx, *pointer, *bytes);
@@ -144,6 +157,12 @@ impl Plan<'_> {
     fn tail_bytes(&self, idx: usize) -> u32 {
         let by_schema = self.schema.fields[idx].field_type.max_tail_bytes();
         source::max_bytes(&self.sources[idx]).map_or(by_schema, |by_source| by_schema.min(by_source))
+    }
+
+    /// Bytes of the record that a field may be written to.
+    fn room_bytes(&self, idx: usize) -> u32 {
+        let field_type = &self.schema.fields[idx].field_type;
+        if field_type.is_variable() { self.tail_bytes(idx) } else { field_type.fixed_bytes() }
     }
 
     /// Indexes of the variable fields, in order.

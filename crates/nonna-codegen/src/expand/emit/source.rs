@@ -6,6 +6,7 @@ use super::super::function::Rewriter;
 use super::super::helper;
 use super::super::shorthand::Shorthand;
 use super::Plan;
+use super::comm;
 use super::deferred::Deferred;
 use super::record::{Place, Record};
 use super::task;
@@ -93,6 +94,10 @@ impl Rewriter<'_, '_> {
         idx: usize,
     ) -> Result<(), CodegenError> {
         let source = plan.sources[idx];
+        if plan.comm.contains(&idx) {
+            self.write_comm_text(record, plan.layout.offsets[idx]);
+            return Ok(());
+        }
         let mut operands = Vec::new();
         source.for_each_operand(|v| operands.push(*v));
         deferred.place_for(self, &operands);
@@ -131,6 +136,20 @@ impl Rewriter<'_, '_> {
             FieldSource::Scalar(_) | FieldSource::Memory { .. } => return Err(plan.unfit(idx)),
         }
         Ok(())
+    }
+
+    /// The running task's name with the zeros behind it; text ends at the first.
+    fn write_comm_text(&mut self, record: &mut Record, descriptor_offset: u32) {
+        let place = record.place(self, comm::COMM_BYTES);
+        self.write_comm(place.address);
+        let length = self.b.iconst(i64::from(comm::COMM_BYTES));
+        record.keep(self, &place, descriptor_offset, length, length, false);
+    }
+
+    /// Lets the kernel write the running task's name.
+    pub(super) fn write_comm(&mut self, to: Value) {
+        let bytes = self.b.iconst(i64::from(comm::COMM_BYTES));
+        self.b.call_helper(helper::GET_CURRENT_COMM, &[to, bytes]);
     }
 
     pub(super) fn write_text(&mut self, record: &mut Record, field: Field, space: Space, pointer: Value) {

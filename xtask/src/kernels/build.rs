@@ -67,7 +67,7 @@ pub fn build(workspace: &Workspace, only: Option<&str>) -> Result<Built> {
         names.extend(suites.into_keys());
     }
     // Cargo builds a program beside a test of its own package only, so process 1 takes its package's suite along.
-    names.insert(INIT_SUITE.into());
+    names.insert(INIT_SUITE);
     for name in names {
         command.args(["--test", name]);
     }

@@ -4,6 +4,7 @@
 //! (LDAP, systemd) stay numbers.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustc_hash::FxHashMap;
@@ -11,7 +12,7 @@ use rustc_hash::FxHashMap;
 /// Names by number, read again when the file changes.
 #[derive(Debug, Default)]
 struct NameFile {
-    names: FxHashMap<u32, String>,
+    names: FxHashMap<u32, Arc<str>>,
     modified: Option<SystemTime>,
 }
 
@@ -50,23 +51,28 @@ impl Accounts {
 
     /// Name of a user.
     pub fn user(&self, uid: u32) -> Option<&str> {
-        self.users.names.get(&uid).map(String::as_str)
+        self.users.names.get(&uid).map(AsRef::as_ref)
+    }
+
+    /// Name of a user, shared with whoever keeps it.
+    pub fn shared_user(&self, uid: u32) -> Option<Arc<str>> {
+        self.users.names.get(&uid).cloned()
     }
 
     /// Name of a group.
     pub fn group(&self, gid: u32) -> Option<&str> {
-        self.groups.names.get(&gid).map(String::as_str)
+        self.groups.names.get(&gid).map(AsRef::as_ref)
     }
 }
 
 /// `name:password:number:…` a line; the first name of a number counts (passwd(5), group(5)).
-fn parse(text: &str) -> FxHashMap<u32, String> {
+fn parse(text: &str) -> FxHashMap<u32, Arc<str>> {
     let mut names = FxHashMap::default();
     for line in text.lines() {
         let mut fields = line.split(':');
         let name = fields.next().filter(|name| !name.is_empty() && !name.starts_with(['#', '+', '-']));
         if let (Some(name), Some(Ok(number))) = (name, fields.nth(1).map(str::parse)) {
-            names.entry(number).or_insert_with(|| name.to_owned());
+            names.entry(number).or_insert_with(|| name.into());
         }
     }
     names
@@ -80,7 +86,6 @@ mod tests {
     fn the_first_name_of_a_number_counts_and_nonsense_is_skipped() {
         let names = parse("root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0\n#c:x:1:1\n+::\nweb:x:33\nbad:x:y\n\n");
         assert_eq!(names.len(), 2);
-        assert_eq!(names[&0], "root");
-        assert_eq!(names[&33], "web");
+        assert_eq!((&*names[&0], &*names[&33]), ("root", "web"));
     }
 }

@@ -4,22 +4,23 @@
 //! order of events is the order of decisions.
 
 use std::io;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Select, TryRecvError};
-use nonna_event::{DROPS_MAP_NAME, Decoder, DropReason, Event, EventSchema, RawRecord, Ring};
-use nonna_kernel::{Attached, Kernel};
+use nonna_event::{DROPS_MAP_NAME, Decoder, DropReason, EventSchema, RawRecord, Ring};
+use nonna_kernel::{Attached, Kernel, cgroup_root};
 use nonna_verifier::Verified;
 
-use crate::accounts::Accounts;
 use crate::clock::BootClock;
+use crate::container::Containers;
 use crate::drops::{Drops, Stage};
+use crate::enrich::Enricher;
 use crate::error::AgentError;
-use crate::inventory::{Inventory, origin, time_ns};
 use crate::observation::{Node, Observation};
 use crate::pipeline::{Batch, Ordering, Reading, WINDOW_NS};
-use crate::procfs;
+use crate::procfs::Procfs;
+use crate::surroundings::Surroundings;
 
 /// How often housekeeping runs: accounts that changed, processes to forget.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
@@ -33,10 +34,7 @@ pub struct Agent {
     readings: Vec<Reading>,
     schemas: Vec<EventSchema>,
     decoder: Decoder,
-    inventory: Inventory,
-    accounts: Accounts,
-    clock: BootClock,
-    node: Arc<Node>,
+    enricher: Enricher,
     ordering: Ordering,
     drops: Drops,
     n_observations: u64,
@@ -58,8 +56,17 @@ pub struct Summary {
     pub n_observations: u64,
     /// Records that came out of order; none of them was lost.
     pub n_late: u64,
+    /// Events that only repeated what was told before: one more packet to the same peer.
+    pub n_repeated: u64,
     /// What was lost.
     pub drops: Drops,
+}
+
+impl Summary {
+    /// The last line of a run.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "event": "summary", "events": self.n_observations, "drops": self.drops.json() })
+    }
 }
 
 impl Agent {
@@ -84,20 +91,14 @@ impl Agent {
             return Err(AgentError::NoRing);
         }
         let attached = loaded.attach_all(kernel)?;
-        let ticks_per_second = rustix::param::clock_ticks_per_second();
-        let mut inventory = Inventory::new(ticks_per_second);
-        for process in procfs::running_processes(ticks_per_second) {
-            inventory.add_running(process);
-        }
+        let containers = Containers::new(cgroup_root(), PathBuf::from("/"));
+        let surroundings = Surroundings::new(Procfs::of_this_machine(), containers);
         Ok(Self {
             attached,
             readings,
             decoder: Decoder::new(schemas.clone()),
+            enricher: Enricher::new(&schemas, BootClock::measure(), node, Some(surroundings)),
             schemas,
-            inventory,
-            accounts: Accounts::read(),
-            clock: BootClock::measure(),
-            node: Arc::new(node),
             ordering: Ordering::new(),
             drops: Drops::new(),
             n_observations: 0,
@@ -111,7 +112,7 @@ impl Agent {
 
     /// Number of processes in the inventory.
     pub fn n_processes(&self) -> usize {
-        self.inventory.len()
+        self.enricher.n_processes()
     }
 
     /// Hands every observation to `output` until it is time to end; then reads what is left, detaches and sums up.
@@ -131,8 +132,13 @@ impl Agent {
             other => other?,
         }
         self.count_kernel_drops()?;
-        let summary =
-            Summary { n_observations: self.n_observations, n_late: self.ordering.n_late, drops: self.drops };
+        self.drops.add_all(&self.enricher.drops);
+        let summary = Summary {
+            n_observations: self.n_observations,
+            n_late: self.ordering.n_late,
+            n_repeated: self.enricher.n_repeated,
+            drops: self.drops,
+        };
         self.attached.detach_in_child()?;
         Ok(summary)
     }
@@ -145,8 +151,7 @@ impl Agent {
                 return Ok(());
             }
             if now >= housekeeping {
-                self.accounts.refresh();
-                self.inventory.expire(BootClock::now_ns());
+                self.enricher.refresh();
                 housekeeping = now + HOUSEKEEPING;
             }
             // While events wait for their window the loop turns by itself, else it sleeps until something comes.
@@ -199,10 +204,13 @@ impl Agent {
 
     fn release(&mut self, until_ns: u64, output: &mut Output<'_>) -> Result<(), AgentError> {
         let before = self.n_observations;
+        let mut observations = Vec::new();
         while let Some(event) = self.ordering.pop(until_ns) {
-            let observation = self.enrich(event);
-            self.n_observations += 1;
-            output(Some(&observation)).map_err(|source| AgentError::Output { source })?;
+            self.enricher.take(event, &mut observations);
+            for observation in observations.drain(..) {
+                self.n_observations += 1;
+                output(Some(&observation)).map_err(|source| AgentError::Output { source })?;
+            }
         }
         if self.n_observations > before {
             output(None).map_err(|source| AgentError::Output { source })?;
@@ -218,32 +226,6 @@ impl Agent {
             reading.join()?;
         }
         self.release(u64::MAX, output)
-    }
-
-    fn enrich(&mut self, event: Event) -> Observation {
-        let process = match event.schema.name.as_str() {
-            "process_exec" => self.inventory.exec(&event),
-            "process_exit" => self.inventory.exit(&event),
-            "process_fork" => {
-                self.inventory.fork(&event);
-                self.inventory.origin(&event)
-            }
-            _ => self.inventory.origin(&event),
-        };
-        let parent = process
-            .parent
-            .and_then(|id| self.inventory.get(id).or_else(|| self.inventory.process(id.process)));
-        let name = |uid| self.accounts.user(uid).map(str::to_owned);
-        Observation {
-            node: Arc::clone(&self.node),
-            time: self.clock.time(time_ns(&event)),
-            tid: event.unsigned(origin::TID).and_then(|tid| u32::try_from(tid).ok()),
-            parent,
-            user: name(process.uid),
-            login_user: process.loginuid.and_then(name),
-            process,
-            event,
-        }
     }
 
     /// Adds what the programs counted as lost, and the runs that they missed.

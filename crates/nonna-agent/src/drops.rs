@@ -48,6 +48,13 @@ impl Drops {
         }
     }
 
+    /// Adds what another count holds.
+    pub fn add_all(&mut self, other: &Drops) {
+        for ((stage, reason, what), count) in &other.counts {
+            self.add(*stage, reason, what, *count);
+        }
+    }
+
     /// All that was lost.
     pub fn total(&self) -> u64 {
         self.counts.values().sum()

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use nonna_event::{Event, Value};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::container::Container;
 use crate::process::{ExecId, Process, ProcessId};
@@ -37,9 +37,14 @@ pub mod origin {
 #[derive(Debug)]
 pub struct Inventory {
     processes: FxHashMap<ProcessId, Rc<Process>>,
+    /// The process that has an id now, or had it last.
+    by_pid: FxHashMap<u32, ProcessId>,
     /// Programs that an exec replaced: records of them may come late.
     replaced: FxHashMap<ExecId, Rc<Process>>,
-    ended: VecDeque<(u64, Forgotten)>,
+    /// What is to be forgotten, with the time since when; the oldest first.
+    leaving: VecDeque<(u64, Forgotten)>,
+    /// Processes that have ended and are not forgotten yet.
+    ended: FxHashSet<ProcessId>,
     /// Length of a clock tick: `/proc` tells starts by ticks only.
     tick_ns: u64,
 }
@@ -56,8 +61,10 @@ impl Inventory {
     pub fn new(ticks_per_second: u64) -> Self {
         Self {
             processes: FxHashMap::default(),
+            by_pid: FxHashMap::default(),
             replaced: FxHashMap::default(),
-            ended: VecDeque::new(),
+            leaving: VecDeque::new(),
+            ended: FxHashSet::default(),
             tick_ns: 1_000_000_000 / ticks_per_second.max(1),
         }
     }
@@ -74,7 +81,15 @@ impl Inventory {
 
     /// Adds a process that was running already, with its start by the tick.
     pub fn add_running(&mut self, process: Process) {
-        self.processes.entry(process.exec_id.process).or_insert_with(|| Rc::new(process));
+        if !self.processes.contains_key(&process.exec_id.process) {
+            self.insert(Rc::new(process));
+        }
+    }
+
+    fn insert(&mut self, process: Rc<Process>) {
+        let id = process.exec_id.process;
+        self.by_pid.insert(id.pid, id);
+        self.processes.insert(id, process);
     }
 
     /// The program that an event comes from; what is not known is taken from the event alone.
@@ -89,7 +104,7 @@ impl Inventory {
         };
         fill(&mut process, event);
         let process = Rc::new(process);
-        self.processes.insert(exec_id.process, Rc::clone(&process));
+        self.insert(Rc::clone(&process));
         process
     }
 
@@ -102,6 +117,27 @@ impl Inventory {
     /// The program that a process runs, or ran last.
     pub fn process(&self, id: ProcessId) -> Option<Rc<Process>> {
         self.processes.get(&id).or_else(|| self.processes.get(&self.by_tick(id))).cloned()
+    }
+
+    /// The process that has this id now, or had it last.
+    pub fn latest(&self, pid: u32) -> Option<Rc<Process>> {
+        self.process(*self.by_pid.get(&pid)?)
+    }
+
+    /// Whether something is known of a process.
+    pub fn knows(&self, id: ProcessId) -> bool {
+        self.processes.contains_key(&id) || self.processes.contains_key(&self.by_tick(id))
+    }
+
+    /// Takes processes whose id no longer runs as ended: their end was lost.
+    pub fn sweep(&mut self, now_ns: u64, running: &FxHashSet<u32>) {
+        let gone: Vec<ProcessId> =
+            self.processes.keys().filter(|id| !running.contains(&id.pid)).copied().collect();
+        for id in gone {
+            if self.ended.insert(id) {
+                self.remember(now_ns, Forgotten::Process(id));
+            }
+        }
     }
 
     /// How `/proc` tells a process's start: the beginning of the tick it lies in.
@@ -123,8 +159,8 @@ impl Inventory {
         ancestors
     }
 
-    /// A process replaced its program.
-    pub fn exec(&mut self, event: &Event) -> Rc<Process> {
+    /// A process replaced its program. `complete` adds what the event does not tell.
+    pub fn exec(&mut self, event: &Event, complete: impl FnOnce(&mut Process)) -> Rc<Process> {
         let id = exec_id(event);
         let before = self.process(id.process);
         let mut process = Process::unknown(id);
@@ -136,13 +172,14 @@ impl Inventory {
             process.tty = before.tty.clone();
         }
         fill(&mut process, event);
+        complete(&mut process);
         self.link_parent(&mut process, event);
         if let Some(before) = before.filter(|before| before.exec_id != id) {
             self.replaced.insert(before.exec_id, before.clone());
             self.remember(time_ns(event), Forgotten::Program(before.exec_id));
         }
         let process = Rc::new(process);
-        self.processes.insert(id.process, Rc::clone(&process));
+        self.insert(Rc::clone(&process));
         process
     }
 
@@ -164,28 +201,36 @@ impl Inventory {
             parent: Some(parent.exec_id),
             ..Process::clone(&parent)
         });
-        self.processes.insert(child, Rc::clone(&process));
+        self.insert(Rc::clone(&process));
         Some(process)
     }
 
-    /// A process ended; it is remembered for a while.
-    pub fn exit(&mut self, event: &Event) -> Rc<Process> {
+    /// A process ended; it is remembered for a while. `None` where that is known already: several threads that end at the
+    /// same time may each take themselves for the last.
+    pub fn exit(&mut self, event: &Event) -> Option<Rc<Process>> {
+        if !self.ended.insert(exec_id(event).process) {
+            return None;
+        }
         let process = self.origin(event);
         self.remember(time_ns(event), Forgotten::Process(process.exec_id.process));
-        process
+        Some(process)
     }
 
     /// Forgets what ended long before `now_ns`.
     pub fn expire(&mut self, now_ns: u64) {
-        while let Some(&(since_ns, what)) = self.ended.front() {
-            if now_ns.saturating_sub(since_ns) < REMEMBERED_NS && self.ended.len() <= MOST_REMEMBERED {
+        while let Some(&(since_ns, what)) = self.leaving.front() {
+            if now_ns.saturating_sub(since_ns) < REMEMBERED_NS && self.leaving.len() <= MOST_REMEMBERED {
                 break;
             }
-            self.ended.pop_front();
+            self.leaving.pop_front();
             match what {
                 Forgotten::Process(id) => {
+                    self.ended.remove(&id);
                     self.processes.remove(&id);
                     self.processes.remove(&self.by_tick(id));
+                    if self.by_pid.get(&id.pid) == Some(&id) {
+                        self.by_pid.remove(&id.pid);
+                    }
                 }
                 Forgotten::Program(id) => {
                     self.replaced.remove(&id);
@@ -195,7 +240,7 @@ impl Inventory {
     }
 
     fn remember(&mut self, since_ns: u64, what: Forgotten) {
-        self.ended.push_back((since_ns, what));
+        self.leaving.push_back((since_ns, what));
         self.expire(since_ns);
     }
 
@@ -257,7 +302,9 @@ fn fill(process: &mut Process, event: &Event) {
             "euid" => process.euid = id(),
             // The kernel's word for "nobody logged in" is the highest number.
             "loginuid" => process.loginuid = Some(id()).filter(|&uid| uid != u32::MAX),
-            "tty" => process.tty = Some(nonna_event::escape(&bytes())).filter(|tty| !tty.is_empty()),
+            "tty" => {
+                process.tty = Some(nonna_event::escape(&bytes()).into_owned()).filter(|tty| !tty.is_empty());
+            }
             "capabilities" => process.capabilities = number(),
             "cgroup_id" => process.cgroup_id = number().unwrap_or(0),
             "cgroup" => {

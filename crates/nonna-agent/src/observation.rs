@@ -33,9 +33,9 @@ pub struct Observation {
     /// The program's parent, where it is known.
     pub parent: Option<Rc<Process>>,
     /// Name of the program's user.
-    pub user: Option<String>,
+    pub user: Option<Arc<str>>,
     /// Name of the user who logged in.
-    pub login_user: Option<String>,
+    pub login_user: Option<Arc<str>>,
 }
 
 impl Observation {
@@ -72,14 +72,14 @@ impl Observation {
     pub fn shown(&self, field: &str) -> String {
         match self.event.get(field) {
             None | Some(Value::Absent) => String::new(),
-            Some(Value::Text(text)) => escape(&text.bytes),
+            Some(Value::Text(text)) => escape(&text.bytes).into_owned(),
             Some(Value::TextList { items, .. }) => {
                 items.iter().map(|item| escape(item)).collect::<Vec<_>>().join(" ")
             }
             Some(Value::Unsigned(number)) => self.named(field, *number).unwrap_or_else(|| number.to_string()),
             Some(Value::Signed(number)) => number.to_string(),
             Some(Value::Bool(yes)) => yes.to_string(),
-            Some(Value::Bytes(bytes)) => escape(bytes),
+            Some(Value::Bytes(bytes)) => escape(bytes).into_owned(),
             Some(Value::Inet(address)) => address.to_string(),
             Some(Value::Family(family)) => format!("address family {family}"),
             Some(Value::Stack(frames)) => format!("{} frames", frames.len()),

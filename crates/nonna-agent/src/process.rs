@@ -29,8 +29,10 @@ pub struct ExecId {
 impl ExecId {
     /// Unique over machines and boots: `<boot id>-<pid>-<start>-<sequence>`, numbers in hexadecimal.
     pub fn name(self, boot_id: &str) -> impl fmt::Display {
-        let ProcessId { pid, start_ns } = self.process;
-        format!("{boot_id}-{pid:x}-{start_ns:x}-{:x}", self.sequence)
+        fmt::from_fn(move |f| {
+            let ProcessId { pid, start_ns } = self.process;
+            write!(f, "{boot_id}-{pid:x}-{start_ns:x}-{:x}", self.sequence)
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Events as decoded values.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -92,14 +93,21 @@ impl Event {
     }
 }
 
-/// Bytes as text for people: valid UTF-8 as it is, other bytes and control characters as `\xNN`.
+/// Bytes as text for people: valid UTF-8 as it is, other bytes and characters that steer a display as `\xNN`.
 ///
-/// A terminal can be steered by control characters in a file name, so none gets through.
-pub fn escape(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len());
+/// A terminal can be steered by control characters in a file name, and marks of writing direction make one name look like
+/// another, so none gets through.
+pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let is_plain = bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
+        if is_plain || !text.chars().any(steers) {
+            return Cow::Borrowed(text);
+        }
+    }
+    let mut out = String::with_capacity(bytes.len() + 16);
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if c.is_control() {
+            if steers(c) {
                 let mut buffer = [0; 4];
                 push_hex(&mut out, c.encode_utf8(&mut buffer).as_bytes());
             } else {
@@ -108,7 +116,14 @@ pub fn escape(bytes: &[u8]) -> String {
         }
         push_hex(&mut out, chunk.invalid());
     }
-    out
+    Cow::Owned(out)
+}
+
+/// Control characters, separators of lines, and marks that turn the direction of writing (Unicode's `Bidi_Control`).
+fn steers(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 fn push_hex(out: &mut String, bytes: &[u8]) {
@@ -117,5 +132,17 @@ fn push_hex(out: &mut String, bytes: &[u8]) {
         out.push_str("\\x");
         out.push(char::from(DIGITS[usize::from(byte >> 4)]));
         out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_steers_a_display_is_shown_as_bytes() {
+        assert!(matches!(escape("/tmp/ä b".as_bytes()), Cow::Borrowed("/tmp/ä b")));
+        assert_eq!(escape(b"a\x1b[2Jb\x7f\xff"), "a\\x1b[2Jb\\x7f\\xff");
+        assert_eq!(escape("gpj\u{202e}exe\u{85}".as_bytes()), "gpj\\xe2\\x80\\xaeexe\\xc2\\x85");
     }
 }

@@ -8,6 +8,8 @@
 //! A street test is a Markdown file whose blocks are the stages of one journey; the stages themselves come from the crate that
 //! runs them, so this room knows no front end and no loader.
 //!
+//! [`readability`] holds sentences to a school grade.
+//!
 //! ```no_run
 //! use nonna_testkit::{KernelTest, Need, Outcome, Suite};
 //!
@@ -32,6 +34,7 @@ mod leaks;
 mod need;
 mod netlink;
 mod pins;
+pub mod readability;
 pub mod street;
 mod suite;
 mod verdict;

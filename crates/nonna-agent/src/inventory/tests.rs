@@ -31,7 +31,7 @@ fn from(pid: u64, sequence: u64, time: u64) -> [(&'static str, u64); 4] {
 fn exec(inventory: &mut Inventory, pid: u64, sequence: u64, ppid: u64, exe: &str) -> Rc<Process> {
     let mut numbers = from(pid, sequence, 0).to_vec();
     numbers.extend([("ppid", ppid), ("parent.start_time_ns", ppid * 100), ("uid", 1000)]);
-    inventory.exec(&event("process_exec", &numbers, &[("exe", exe), ("name", "x")]))
+    inventory.exec(&event("process_exec", &numbers, &[("exe", exe), ("name", "x")]), |_| {})
 }
 
 fn fork(inventory: &mut Inventory, pid: u64, sequence: u64, child: u64) {
@@ -79,7 +79,9 @@ fn reused_pids_are_different_processes() {
 fn the_ended_are_remembered_for_a_while() {
     let mut inventory = Inventory::new(100);
     exec(&mut inventory, 20, 1, 1, "/bin/sh");
-    inventory.exit(&event("process_exit", &from(20, 1, 1_000), &[]));
+    let exit = event("process_exit", &from(20, 1, 1_000), &[]);
+    assert!(inventory.exit(&exit).is_some());
+    assert!(inventory.exit(&exit).is_none(), "a process ends once");
     inventory.expire(2_000);
     assert_eq!(inventory.len(), 1);
     inventory.expire(1_000 + REMEMBERED_NS);

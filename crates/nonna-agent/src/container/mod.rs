@@ -1,7 +1,12 @@
 //! Containers by the names of their cgroups.
 //!
 //! Container runtimes put every container in a cgroup of its own and write the container's id into its name. Only names
-//! are looked at here: who runs the container and what its image is comes from the runtime itself.
+//! are looked at here; the path itself is found by `resolve`, and what the container is called by `details`.
+
+mod details;
+mod resolve;
+
+pub use resolve::Containers;
 
 /// Runtimes whose cgroup names are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,8 +49,23 @@ pub struct Container {
     pub id: String,
     /// Who runs it.
     pub runtime: ContainerRuntime,
-    /// Uid of the pod, where the path names one.
-    pub pod_uid: Option<String>,
+    /// Name that people gave it.
+    pub name: Option<String>,
+    /// Name of its image.
+    pub image: Option<String>,
+    /// Its pod.
+    pub pod: Option<Pod>,
+}
+
+/// A pod of Kubernetes, as far as it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Pod {
+    /// Uid.
+    pub uid: Option<String>,
+    /// Name.
+    pub name: Option<String>,
+    /// Namespace in the sense of Kubernetes.
+    pub namespace: Option<String>,
 }
 
 /// Prefixes of scope names under systemd, with their runtimes.
@@ -68,8 +88,9 @@ impl Container {
         let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
         let (position, id, runtime) =
             (0..parts.len()).rev().find_map(|n| container_part(&parts, n).map(|(id, rt)| (n, id, rt)))?;
-        let pod_uid = parts[..position].iter().rev().find_map(|part| pod_uid(part));
-        Some(Container { id, runtime, pod_uid })
+        let pod = parts[..position].iter().rev().find_map(|part| pod_uid(part));
+        let pod = pod.map(|uid| Pod { uid: Some(uid), ..Pod::default() });
+        Some(Container { id, runtime, name: None, image: None, pod })
     }
 }
 
@@ -130,7 +151,7 @@ mod tests {
     fn check(path: &str, id: &str, runtime: ContainerRuntime, pod_uid: Option<&str>) {
         let container = Container::from_cgroup_path(path).unwrap();
         assert_eq!((container.id.as_str(), container.runtime), (id, runtime));
-        assert_eq!(container.pod_uid.as_deref(), pod_uid);
+        assert_eq!(container.pod.and_then(|pod| pod.uid).as_deref(), pod_uid);
     }
 
     #[test]

@@ -1,0 +1,158 @@
+//! Paths as texts: what a process wrote, joined with the folder that it counts from.
+//!
+//! The join is lexical: `..` takes away the part before it even where that is a link. A text was also read while the
+//! process could change it. Both is said by the mark `path_racy`.
+
+use std::sync::Arc;
+
+use nonna_event::{Event, EventSchema, Text, Value};
+
+use super::with_fields;
+
+/// Fields that hold a path as text, each with the fields that may hold its folder, the nearest first.
+const JOINS: &[(&str, &[&str])] = &[
+    ("file.path", &["file.base"]),
+    ("file.new_path", &["file.new_base", "file.base"]),
+    ("file.target", &["file.target_base", "file.base"]),
+    ("mount.target", &["mount.base"]),
+];
+/// Fields that say where a path counts from; none of them is told.
+const BASES: &[&str] = &["file.base", "file.new_base", "file.target_base", "mount.base"];
+/// An event whose target is kept as it was written: a link's text is not looked up when the link is made.
+const SYMLINK: &str = "file_symlink";
+
+/// Which fields of a schema are joined and which are left out.
+#[derive(Debug)]
+pub(super) struct PathPlan {
+    /// The schema without the folders.
+    pub schema: Arc<EventSchema>,
+    /// Path and folder, by index.
+    joins: Vec<(usize, usize)>,
+    /// Fields to leave out, last first.
+    left_out: Vec<usize>,
+}
+
+impl PathPlan {
+    /// What is to be done with events of a schema; `None` for nothing.
+    pub fn of(schema: &EventSchema) -> Option<Self> {
+        let left_out: Vec<usize> = (0..schema.fields.len())
+            .rev()
+            .filter(|&idx| BASES.contains(&schema.fields[idx].name.as_str()))
+            .collect();
+        if left_out.is_empty() {
+            return None;
+        }
+        let joins = JOINS
+            .iter()
+            .filter(|(path, _)| schema.name != SYMLINK || *path != "file.target")
+            .filter_map(|(path, bases)| {
+                let base = bases.iter().find_map(|base| schema.field_idx(base))?;
+                Some((schema.field_idx(path)?, base))
+            })
+            .collect();
+        let told = |idx: &usize| !left_out.contains(idx);
+        let fields = (0..schema.fields.len()).filter(told).map(|idx| schema.fields[idx].clone()).collect();
+        Some(Self { schema: with_fields(schema, &schema.name, fields), joins, left_out })
+    }
+
+    /// Joins the paths of an event and takes the folders away.
+    pub fn apply(&self, event: &mut Event) {
+        for &(path, base) in &self.joins {
+            let base = match &event.values[base] {
+                Value::Text(base) => base.clone(),
+                _ => Text::default(),
+            };
+            if let Value::Text(path) = &mut event.values[path] {
+                join(path, &base);
+            }
+        }
+        for &idx in &self.left_out {
+            event.values.remove(idx);
+        }
+        event.schema = Arc::clone(&self.schema);
+    }
+}
+
+/// Makes a path count from the root. One without a known folder, or that names nothing, stays as it is.
+fn join(path: &mut Text, base: &Text) {
+    path.racy = true;
+    if path.bytes.starts_with(b"/") {
+        path.bytes = normalize(&path.bytes);
+        return;
+    }
+    if !base.bytes.starts_with(b"/") || path.bytes.is_empty() {
+        return;
+    }
+    let full_bytes = |text: &Text| {
+        let bytes = u32::try_from(text.bytes.len()).unwrap_or(u32::MAX);
+        text.truncated_from.unwrap_or(bytes)
+    };
+    let cut = path.truncated_from.is_some() || base.truncated_from.is_some();
+    path.truncated_from = cut.then(|| full_bytes(base).saturating_add(1).saturating_add(full_bytes(path)));
+    path.bytes = normalize(&[&base.bytes, &b"/"[..], &path.bytes].concat());
+}
+
+/// An absolute path without `.`, `..`, doubled and final slashes. The parent of the root is the root (path_resolution(7)).
+fn normalize(path: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let mut out = Vec::with_capacity(path.len());
+    for part in parts {
+        out.push(b'/');
+        out.extend_from_slice(part);
+    }
+    if out.is_empty() {
+        out.push(b'/');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(base: &str, path: &str, joined: &str) {
+        let text = |text: &str| Text { bytes: text.as_bytes().to_vec(), ..Text::default() };
+        let mut found = text(path);
+        join(&mut found, &text(base));
+        assert_eq!(found, Text { racy: true, ..text(joined) }, "{path} in {base}");
+    }
+
+    #[test]
+    fn relative_paths_count_from_their_folder() {
+        check("/home/anna", "notes.txt", "/home/anna/notes.txt");
+        check("/home/anna", "../bob/./x//y/", "/home/bob/x/y");
+        check("/", "x", "/x");
+        check("/a", "../../../etc/shadow", "/etc/shadow");
+        check("/a", "..", "/");
+    }
+
+    #[test]
+    fn absolute_paths_need_no_folder() {
+        check("/home", "/etc//./passwd", "/etc/passwd");
+        check("", "/tmp/../etc/passwd", "/etc/passwd");
+    }
+
+    #[test]
+    fn what_cannot_be_joined_stays() {
+        check("", "notes.txt", "notes.txt");
+        check("/home", "", "");
+    }
+
+    #[test]
+    fn a_cut_folder_or_path_stays_marked() {
+        let mut path = Text { bytes: b"x".to_vec(), truncated_from: Some(10), racy: true };
+        let base = Text { bytes: b"/ab".to_vec(), truncated_from: None, racy: false };
+        join(&mut path, &base);
+        assert_eq!((path.bytes.as_slice(), path.truncated_from), (&b"/ab/x"[..], Some(14)));
+    }
+}

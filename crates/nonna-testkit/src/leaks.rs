@@ -64,13 +64,18 @@ pub fn descriptors() -> io::Result<Descriptors> {
         let name = entry.file_name().to_string_lossy().into_owned();
         // The folder that is being read is itself an open descriptor; by now it may be gone.
         let (Ok(number), Ok(target)) = (name.parse(), std::fs::read_link(entry.path())) else { continue };
-        if is_folder_of_descriptors(&target) {
+        if is_folder_of_descriptors(&target) || is_source_of_randomness(&target) {
             continue;
         }
         let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{name}")).unwrap_or_default();
         open.insert(number, describe(&target.to_string_lossy(), &info));
     }
     Ok(open)
+}
+
+/// A library that draws random numbers may keep the device open for as long as the process lives.
+fn is_source_of_randomness(target: &Path) -> bool {
+    target == Path::new("/dev/urandom") || target == Path::new("/dev/random")
 }
 
 fn is_folder_of_descriptors(target: &Path) -> bool {

@@ -15,8 +15,20 @@ use crate::outcome::Trouble;
 /// A command that waits to be started.
 #[derive(Debug)]
 pub struct HeldCommand {
-    child: Child,
+    /// `None` once somebody waits for its end.
+    child: Option<Child>,
     pid: Pid,
+}
+
+/// A command that nobody let go must not stay behind, held for ever.
+impl Drop for HeldCommand {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may be gone already, which is what is wanted.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 impl HeldCommand {
@@ -37,7 +49,7 @@ impl HeldCommand {
             .with_context(|| format!("start `{command_line}`"))?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a child has a pid")?;
         match waitpid(Some(pid), WaitOptions::UNTRACED).context("wait for the command")? {
-            Some((_, status)) if status.stopped() => Ok(Self { child, pid }),
+            Some((_, status)) if status.stopped() => Ok(Self { child: Some(child), pid }),
             _ => {
                 let _ = child.wait();
                 bail!("`{command_line}` ended before it was started")
@@ -47,7 +59,7 @@ impl HeldCommand {
 
     /// Its process id, which stays the same when it starts.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.pid.as_raw_nonzero().get().cast_unsigned()
     }
 
     /// Lets it go.
@@ -61,9 +73,10 @@ impl HeldCommand {
 
     /// Waits for its end on another thread, then calls `ended`.
     pub fn when_ended(mut self, ended: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
         std::thread::Builder::new().name("wait for command".to_owned()).spawn(move || {
             // Its exit code is its own affair; what counts is that it ended.
-            let _ = self.child.wait();
+            let _ = child.wait();
             ended();
         })?;
         Ok(())

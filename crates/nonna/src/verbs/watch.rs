@@ -11,6 +11,7 @@ use anyhow::Context;
 use nonna_agent::observation::{Node, Observation};
 use nonna_agent::output::json;
 use nonna_agent::output::plain::Plain;
+use nonna_agent::refine;
 use nonna_agent::{Agent, AgentError, Summary, Until};
 use nonna_bpf::Target;
 use nonna_diag::{Sources, nearest};
@@ -142,7 +143,7 @@ pub fn run(args: &WatchArgs, global: &Global) -> Outcome {
             return Ok(());
         }
         match global.format {
-            Format::Json => writeln!(out, "{}", json::object(observation)),
+            Format::Json => json::write_line(&mut out, observation),
             _ => writeln!(out, "{}", plain.line(observation)),
         }
     });
@@ -178,9 +179,11 @@ struct Selection<'a> {
 impl<'a> Selection<'a> {
     /// Checks the names that were asked for against those that the sensors have.
     fn new(args: &'a WatchArgs, module: &Module) -> Result<Self, Trouble> {
+        let sent: Vec<EventSchema> = module.events.values().cloned().collect();
+        let told = refine::told(&sent);
         for name in &args.events {
-            if !module.events.values().any(|event| event.name == *name) {
-                let names = module.events.values().map(|event| event.name.as_str());
+            if !told.iter().any(|event| event.name == *name) {
+                let names = told.iter().map(|event| event.name.as_str());
                 let near = nearest(name, names, 3).join(" or ");
                 let help = match near.as_str() {
                     "" => "`nonna explain events` lists the events".to_owned(),
@@ -223,7 +226,8 @@ impl<'a> Selection<'a> {
             return None;
         }
         if !self.args.events.is_empty() {
-            return if self.is_asked_for(name) { None } else { Some(Predicate::False) };
+            let needed = self.args.events.iter().any(|told| refine::source(told) == name);
+            return if needed { None } else { Some(Predicate::False) };
         }
         if QUIET_EVENTS.contains(&name) {
             return Some(Predicate::False);
@@ -260,10 +264,7 @@ fn internet_only(schema: &EventSchema) -> Option<Predicate> {
 /// The last line: what was seen and what was lost.
 fn tell(summary: &Summary, out: &mut dyn Write, global: &Global) -> Result<(), Trouble> {
     if global.format == Format::Json {
-        let drops = summary.drops.json();
-        let line =
-            serde_json::json!({ "event": "summary", "events": summary.n_observations, "drops": drops });
-        writeln!(out, "{line}").context("write the summary")?;
+        writeln!(out, "{}", summary.json()).context("write the summary")?;
     } else {
         terminal::note(
             global,
@@ -276,3 +277,6 @@ fn tell(summary: &Summary, out: &mut dyn Write, global: &Global) -> Result<(), T
     out.flush().context("write the output")?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,9 @@ pub trait Shorthand {
     fn return_const(&mut self, constant: i64);
     /// One of two integers by a condition, and goes on in a new block.
     fn select(&mut self, condition: Value, then: Value, otherwise: Value) -> Value;
+    /// The length of a user text with its NUL, of what `bpf_probe_read_user_str` returned and is not negative: before Linux
+    /// 6.13 it was 0 for an empty text (`strncpy_from_user_nofault` in mm/maccess.c). Goes on in a new block.
+    fn at_least_one(&mut self, length: Value) -> Value;
 }
 
 impl Shorthand for FunctionBuilder {
@@ -87,6 +90,12 @@ impl Shorthand for FunctionBuilder {
         self.jump(joined, &[otherwise]);
         self.switch_to(joined);
         chosen
+    }
+
+    fn at_least_one(&mut self, length: Value) -> Value {
+        let is_empty = self.test(CompareOp::Eq, length, 0);
+        let one = self.iconst(1);
+        self.select(is_empty, one, length)
     }
 }
 

@@ -66,8 +66,20 @@ impl Legalizer<'_> {
         let bytes = self.b.iconst(i64::from(max_bytes));
         let length = self.b.call_helper(helper, &[to, bytes, pointer]);
         let zero = self.b.iconst(0);
-        let is_fault = self.b.compare(CompareOp::Slt, length, zero);
-        self.choose(is_fault, zero, length)
+        if space == Space::Kernel {
+            let is_fault = self.b.compare(CompareOp::Slt, length, zero);
+            return self.choose(is_fault, zero, length);
+        }
+        // Before Linux 6.13 an empty user text had length 0 instead of 1 (`strncpy_from_user_nofault` in mm/maccess.c).
+        let (short, joined) = (self.b.new_block(), self.b.new_block());
+        let chosen = self.b.block_param(joined, Type::Int);
+        let is_long = self.b.compare(CompareOp::Sgt, length, zero);
+        self.branch(is_long, (joined, &[length]), (short, &[]));
+        self.b.switch_to(short);
+        let is_empty = self.b.compare(CompareOp::Eq, length, zero);
+        self.b.jump(joined, &[is_empty]);
+        self.b.switch_to(joined);
+        chosen
     }
 
     pub(super) fn read_bytes(

@@ -2,7 +2,7 @@
 
 use nonna_bpf::{Feature, MemSize};
 use nonna_codegen::{KernelLoads, Options, compile};
-use nonna_ir::{FunctionBuilder, FunctionKind, Inst, Type};
+use nonna_ir::{FunctionBuilder, FunctionKind, Inst, Space, Type};
 use nonna_testkit::{KernelTest, Outcome};
 
 use crate::cases::{self, Case};
@@ -18,6 +18,7 @@ pub fn tests() -> Vec<KernelTest> {
         test("security_programs_load", &[Feature::Lsm], || load_all(&hooks::security()[..2])),
         test("replaced_returns_load", &[Feature::ModifyReturn], || load_all(&hooks::security()[2..])),
         test("members_have_their_values", &[], values),
+        test("texts_have_their_lengths", &[], texts),
         test("nullable_pointers_go_to_functions", &[Feature::TypedTracepoint], to_functions),
     ]
 }
@@ -116,5 +117,32 @@ fn to_functions() -> Outcome {
     b.ret(read);
     module.functions.push(b.finish());
     run::try_load(&compile(module, &target, &Options::default())?)?;
+    Ok(())
+}
+
+/// Reads a text of the caller's memory: an empty one has length 1, a fault 0, on every kernel.
+fn texts() -> Outcome {
+    const MAX_BYTES: u32 = 16;
+    let target = run::target();
+    let texts = [c"", c"n", c"fifteen letters", c"more than sixteen letters"].map(std::ffi::CStr::to_owned);
+    let there =
+        texts.iter().map(|text| (text.as_ptr().addr(), (text.count_bytes() + 1).min(MAX_BYTES as usize)));
+    for (address, expected) in there.chain([(0, 0), (1, 0)]) {
+        let module = module(&target, nonna_bpf::Hook::Begin, |s| {
+            let address = s.b.iconst(i64::try_from(address).expect("a user address"));
+            let pointer = s.b.cast(address, Type::USER);
+            let slot = s.b.slot(MAX_BYTES, 8);
+            let memory = s.b.slot_address(slot);
+            let length = s.b.read_text(Space::User, pointer, memory, MAX_BYTES);
+            s.keep(length);
+            let start = s.b.load(memory, 0, MemSize::B, false);
+            s.keep(start);
+        });
+        let loaded = run::load(&compile(module, &target, &Options::default())?);
+        loaded.programs()[0].run_once()?;
+        let found = run::words(&loaded, ".data", 0);
+        assert_eq!(found[0], expected as u64, "at {address:#x}");
+        assert_eq!(found[1] == 0, expected <= 1, "at {address:#x}");
+    }
     Ok(())
 }

@@ -160,8 +160,10 @@ impl Rewriter<'_, '_> {
         };
         let room = self.b.iconst(i64::from(field.max_bytes) + 1);
         let read = self.b.call_helper(helper, &[place.address, room, pointer]);
-        let present = self.b.test(CompareOp::Sgt, read, 0);
+        let is_read = if space == Space::User { CompareOp::Sge } else { CompareOp::Sgt };
+        let present = self.b.test(is_read, read, 0);
         let done = self.present_or_absent(record, field, present);
+        let read = if space == Space::User { self.b.at_least_one(read) } else { read };
         let full = self.b.add(read, -1);
         // -1 where the NUL was read one byte behind the capacity, so that the text is longer than it may be; else 0.
         let max = self.b.iconst(i64::from(field.max_bytes));

@@ -187,8 +187,9 @@ fn env_step(function_name: String, name: &[u8]) -> Function {
     let room = b.iconst(i64::from(STEP_BYTES));
     let from = b.cast(at, Type::USER);
     let read = b.call_helper(helper::PROBE_READ_USER_STR, &[piece, room, from]);
-    let is_read = b.test(CompareOp::Sgt, read, 0);
+    let is_read = b.test(CompareOp::Sge, read, 0);
     b.require(is_read, stop);
+    let read = b.at_least_one(read);
     let inside = b.get(state, search::INSIDE, MemSize::DW);
     let is_start = b.test(CompareOp::Eq, inside, 0);
     b.require(is_start, next);

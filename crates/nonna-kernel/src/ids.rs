@@ -98,6 +98,46 @@ pub fn links() -> Result<Vec<LinkStatus>, Error> {
     })
 }
 
+/// Ids of all programs, without touching the programs.
+///
+/// # Errors
+///
+/// [`Error::NotPermitted`] without `CAP_SYS_ADMIN`.
+pub fn program_ids() -> Result<Vec<u32>, Error> {
+    ids(ObjectKind::Program, "programs")
+}
+
+/// Ids of all maps, without touching the maps.
+///
+/// To take a descriptor and close it is not free of effects: the last close of a program array clears it from a work
+/// item (`prog_array_map_clear` in `kernel/bpf/arraymap.c`), and one that comes while that item still waits leaks a reference.
+///
+/// # Errors
+///
+/// [`Error::NotPermitted`] without `CAP_SYS_ADMIN`.
+pub fn map_ids() -> Result<Vec<u32>, Error> {
+    ids(ObjectKind::Map, "maps")
+}
+
+/// Ids of all links, without touching the links.
+///
+/// # Errors
+///
+/// [`Error::NotPermitted`] without `CAP_SYS_ADMIN`.
+pub fn link_ids() -> Result<Vec<u32>, Error> {
+    ids(ObjectKind::Link, "links")
+}
+
+fn ids(kind: ObjectKind, what: &str) -> Result<Vec<u32>, Error> {
+    let mut found = Vec::new();
+    while let Some(next) =
+        sys::next_id(kind, found.last().copied().unwrap_or(0)).context(|| format!("list {what}"))?
+    {
+        found.push(next);
+    }
+    Ok(found)
+}
+
 fn all<I: InfoStruct, T>(kind: ObjectKind, what: &str, status: impl Fn(I) -> T) -> Result<Vec<T>, Error> {
     let mut found = Vec::new();
     let mut id = 0;

@@ -35,7 +35,9 @@ mod tracefs;
 
 pub use attach::{Attached, Detaching, Direction, Link, UserPlaces, XdpMode, cgroup_root};
 pub use error::Error;
-pub use ids::{LinkStatus, MapStatus, ProgramStatus, RunTimeStats, links, maps, programs};
+pub use ids::{
+    LinkStatus, MapStatus, ProgramStatus, RunTimeStats, link_ids, links, map_ids, maps, program_ids, programs,
+};
 pub use kernel::Kernel;
 pub use load::{KernelProgram, LoadError, Loaded, Refused};
 pub use map::{Entries, KernelMap, MapMemory};

@@ -46,7 +46,8 @@ impl fmt::Display for ObjectId {
     }
 }
 
-/// Lists every object of the running kernel; the crate under test supplies it.
+/// Lists every object of the running kernel by its id alone; the crate under test supplies it. A list that takes descriptors of what it lists
+/// can keep dying objects alive.
 pub type ObjectIds = fn() -> io::Result<Vec<ObjectId>>;
 
 /// Open descriptors of this process, by number.

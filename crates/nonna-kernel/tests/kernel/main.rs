@@ -48,12 +48,12 @@ fn probe(feature: Feature) -> Probe {
 
 fn objects() -> io::Result<Vec<ObjectId>> {
     let id = |kind| move |id| ObjectId { kind, id };
-    let programs = nonna_kernel::programs().map_err(io::Error::other)?;
-    let maps = nonna_kernel::maps().map_err(io::Error::other)?;
-    let links = nonna_kernel::links().map_err(io::Error::other)?;
-    let mut all: Vec<ObjectId> = programs.iter().map(|p| p.id).map(id(ObjectKind::Program)).collect();
-    all.extend(maps.iter().map(|m| m.id).map(id(ObjectKind::Map)));
-    all.extend(links.iter().map(|l| l.id).map(id(ObjectKind::Link)));
+    let programs = nonna_kernel::program_ids().map_err(io::Error::other)?;
+    let maps = nonna_kernel::map_ids().map_err(io::Error::other)?;
+    let links = nonna_kernel::link_ids().map_err(io::Error::other)?;
+    let mut all: Vec<ObjectId> = programs.into_iter().map(id(ObjectKind::Program)).collect();
+    all.extend(maps.into_iter().map(id(ObjectKind::Map)));
+    all.extend(links.into_iter().map(id(ObjectKind::Link)));
     Ok(all)
 }
 

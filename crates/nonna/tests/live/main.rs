@@ -24,12 +24,13 @@ fn main() -> ExitCode {
 /// What the kernel holds of programs, maps and links.
 const OBJECTS: ObjectIds = || {
     let system = std::io::Error::other;
-    let programs = nonna_kernel::programs().map_err(system)?;
-    let maps = nonna_kernel::maps().map_err(system)?;
-    let links = nonna_kernel::links().map_err(system)?;
-    let ids = programs.iter().map(|p| ObjectId { kind: ObjectKind::Program, id: p.id });
-    let ids = ids.chain(maps.iter().map(|m| ObjectId { kind: ObjectKind::Map, id: m.id }));
-    Ok(ids.chain(links.iter().map(|l| ObjectId { kind: ObjectKind::Link, id: l.id })).collect())
+    let id = |kind| move |id| ObjectId { kind, id };
+    let programs = nonna_kernel::program_ids().map_err(system)?;
+    let maps = nonna_kernel::map_ids().map_err(system)?;
+    let links = nonna_kernel::link_ids().map_err(system)?;
+    let ids =
+        programs.into_iter().map(id(ObjectKind::Program)).chain(maps.into_iter().map(id(ObjectKind::Map)));
+    Ok(ids.chain(links.into_iter().map(id(ObjectKind::Link))).collect())
 };
 
 /// Runs the command to its end.

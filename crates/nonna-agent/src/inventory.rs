@@ -43,8 +43,10 @@ pub struct Inventory {
     replaced: FxHashMap<ExecId, Rc<Process>>,
     /// What is to be forgotten, with the time since when; the oldest first.
     leaving: VecDeque<(u64, Forgotten)>,
-    /// Processes that have ended and are not forgotten yet.
+    /// Processes whose end was told and that are not forgotten yet.
     ended: FxHashSet<ProcessId>,
+    /// Processes that no longer run though their end was not told, and that are not forgotten yet.
+    missing: FxHashSet<ProcessId>,
     /// Length of a clock tick: `/proc` tells starts by ticks only.
     tick_ns: u64,
 }
@@ -65,6 +67,7 @@ impl Inventory {
             replaced: FxHashMap::default(),
             leaving: VecDeque::new(),
             ended: FxHashSet::default(),
+            missing: FxHashSet::default(),
             tick_ns: 1_000_000_000 / ticks_per_second.max(1),
         }
     }
@@ -129,12 +132,13 @@ impl Inventory {
         self.processes.contains_key(&id) || self.processes.contains_key(&self.by_tick(id))
     }
 
-    /// Takes processes whose id no longer runs as ended: their end was lost.
+    /// Begins to forget processes whose id no longer runs. Their end was lost, or is still on its way: then it is told
+    /// when it comes.
     pub fn sweep(&mut self, now_ns: u64, running: &FxHashSet<u32>) {
         let gone: Vec<ProcessId> =
             self.processes.keys().filter(|id| !running.contains(&id.pid)).copied().collect();
         for id in gone {
-            if self.ended.insert(id) {
+            if !self.ended.contains(&id) && self.missing.insert(id) {
                 self.remember(now_ns, Forgotten::Process(id));
             }
         }
@@ -226,6 +230,7 @@ impl Inventory {
             match what {
                 Forgotten::Process(id) => {
                     self.ended.remove(&id);
+                    self.missing.remove(&id);
                     self.processes.remove(&id);
                     self.processes.remove(&self.by_tick(id));
                     if self.by_pid.get(&id.pid) == Some(&id) {

@@ -120,3 +120,15 @@ fn processes_of_proc_are_found_by_their_tick() {
     inventory.expire(1 + REMEMBERED_NS);
     assert!(inventory.is_empty());
 }
+
+#[test]
+fn an_end_that_comes_after_a_sweep_is_told_once() {
+    let mut inventory = Inventory::new(100);
+    exec(&mut inventory, 20, 1, 1, "/bin/true");
+    inventory.sweep(1_000, &FxHashSet::default());
+    let end = event("process_exit", &from(20, 1, 900), &[]);
+    assert!(inventory.exit(&end).is_some(), "the end was on its way while the sweep looked");
+    assert!(inventory.exit(&end).is_none());
+    inventory.expire(1_000 + REMEMBERED_NS);
+    assert!(inventory.is_empty());
+}

@@ -5,14 +5,14 @@
 //! exchanging a word in it: whoever finds 0 has it. Where all entries are taken the run is given up and counted.
 //! A program that may sleep would keep entries from others for long, so its memory belongs to the task instead.
 
-use nonna_bpf::{AtomicOp, MapFlags, MapType, MemSize};
+use nonna_bpf::{AtomicOp, Helper, MapFlags, MapType, MemSize};
 use nonna_event::DropReason;
 use nonna_ir::{
     BinaryOp, Block, Entity, Function, FunctionBuilder, Inst, Jump, MapDecl, MapId, Module, Region, Slot,
     Terminator, Type, Value,
 };
 
-use crate::{CodegenError, helper};
+use crate::CodegenError;
 
 /// Bytes of a per-CPU map value at most (`PCPU_MIN_UNIT_SIZE` in include/linux/percpu.h).
 pub const MAX_VALUE_BYTES: u32 = 32 * 1024;
@@ -224,9 +224,9 @@ impl Claim {
             return self.look_up(map, none);
         }
         let map = self.b.map_handle(map);
-        let task = self.b.call_helper(helper::GET_CURRENT_TASK_BTF, &[]);
+        let task = self.b.call_helper(Helper::GET_CURRENT_TASK_BTF, &[]);
         let (nothing, create) = (self.b.iconst(0), self.b.iconst(CREATE));
-        let found = self.b.call_helper(helper::TASK_STORAGE_GET, &[map, task, nothing, create]);
+        let found = self.b.call_helper(Helper::TASK_STORAGE_GET, &[map, task, nothing, create]);
         self.require(found, none)
     }
 

@@ -1,8 +1,8 @@
 //! Modules of every construct, valid or not, made from a list of random numbers.
 
 use nonna_bpf::{
-    AtomicOp, CpuScope, Hook, MapFlags, MapType, MemSize, PerfSource, ProbePoint, Sampling, SyscallPhase,
-    UserLocation,
+    AtomicOp, CpuScope, Helper, Hook, MapFlags, MapType, MemSize, PerfSource, ProbePoint, Sampling,
+    SyscallPhase, UserLocation,
 };
 use nonna_btf::TypeId;
 use nonna_event::{EventSchema, Field, FieldType, NameSet, Ring};
@@ -326,7 +326,10 @@ impl Choices {
                 let source = self.path_source();
                 Inst::ReadPath { source, pointer, to, to_offset: offset, max_bytes }
             }
-            8 => Inst::CallHelper { helper: max_bytes, args },
+            8 => {
+                let known: Vec<Helper> = Helper::all().map(|info| info.helper).collect();
+                Inst::CallHelper { helper: known[self.below(known.len())], args }
+            }
             9 => Inst::Call { function: self.id(), args },
             10 => Inst::MapLookup { map: self.id(), key: pointer },
             11 => Inst::MapUpdate { map: self.id(), key: pointer, value, flags: self.raw() },

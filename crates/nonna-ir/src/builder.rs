@@ -1,6 +1,6 @@
 //! Builds functions: creates blocks, appends instructions, knows the types of results.
 
-use nonna_bpf::{AtomicOp, MemSize};
+use nonna_bpf::{AtomicOp, Helper, MemSize};
 use nonna_btf::TypeId;
 use nonna_diag::Span;
 
@@ -217,7 +217,7 @@ impl FunctionBuilder {
     }
 
     /// Calls a helper that returns an integer.
-    pub fn call_helper(&mut self, helper: u32, args: &[Value]) -> Value {
+    pub fn call_helper(&mut self, helper: Helper, args: &[Value]) -> Value {
         self.inst(Inst::CallHelper { helper, args: args.to_vec() }, Type::Int)
     }
 

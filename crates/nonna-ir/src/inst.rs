@@ -4,7 +4,7 @@
 //! registers, stack offsets and verifier manners are not. What depends on the target (direct load or checked copy,
 //! stack or scratch memory, how a record is built) is code generation's business.
 
-use nonna_bpf::{AtomicOp, MemSize};
+use nonna_bpf::{AtomicOp, Helper, MemSize};
 use nonna_btf::TypeId;
 
 use crate::entity::{Block, DataId, EventId, FuncId, MapId, Slot, Value};
@@ -382,10 +382,10 @@ pub enum Inst {
         /// Capacity.
         max_bytes: u32,
     },
-    /// Calls a helper by number with up to 5 arguments; the result is what it returns.
+    /// Calls a helper with up to 5 arguments; the result is what it returns.
     CallHelper {
-        /// Number.
-        helper: u32,
+        /// Which.
+        helper: Helper,
         /// Arguments.
         args: Vec<Value>,
     },

@@ -139,7 +139,7 @@ impl Emitter<'_> {
 
     fn emit_call(&mut self, callee: Callee, span: Option<Span>) {
         let callee = match callee {
-            Callee::Helper(number) => BpfCallee::Helper(number),
+            Callee::Helper(helper) => BpfCallee::Helper(helper.id()),
             Callee::Function(function) => {
                 self.code.functions.push((self.code.insns.len(), function));
                 BpfCallee::Local(0)

@@ -1,10 +1,9 @@
 //! `Zero` and `Copy`: unrolled where short, one helper call where long.
 
-use nonna_bpf::MemSize;
+use nonna_bpf::{Helper, MemSize};
 use nonna_ir::{BinaryOp, Inst, Region, Type, Value, ValueDef};
 
 use super::function::Rewriter;
-use super::helper;
 use super::shorthand::Shorthand;
 
 /// Up to this many bytes are written word by word; a call costs about as much as 16 words.
@@ -19,7 +18,7 @@ impl Rewriter<'_, '_> {
             let to = self.b.add(pointer, i64::from(offset));
             let length = self.b.iconst(i64::from(bytes));
             let nowhere = self.b.iconst(0);
-            self.b.call_helper(helper::PROBE_READ_KERNEL, &[to, length, nowhere]);
+            self.b.call_helper(Helper::PROBE_READ_KERNEL, &[to, length, nowhere]);
             return;
         }
         let side = Side { offset, align: self.alignment_of(pointer) };
@@ -35,7 +34,7 @@ impl Rewriter<'_, '_> {
             let to = self.b.add(to, i64::from(to_offset));
             let from = self.b.add(from, i64::from(from_offset));
             let length = self.b.iconst(i64::from(bytes));
-            self.b.call_helper(helper::PROBE_READ_KERNEL, &[to, length, from]);
+            self.b.call_helper(Helper::PROBE_READ_KERNEL, &[to, length, from]);
             return;
         }
         let to_side = Side { offset: to_offset, align: self.alignment_of(to) };

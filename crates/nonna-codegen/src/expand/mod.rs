@@ -9,7 +9,6 @@
 mod emit;
 mod equal;
 mod function;
-mod helper;
 mod memory;
 mod path;
 mod resources;

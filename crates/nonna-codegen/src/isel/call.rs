@@ -1,10 +1,9 @@
 //! Calls: of helpers, of functions, and of the helpers behind map instructions.
 
-use nonna_bpf::Width;
+use nonna_bpf::{Helper, Width};
 use nonna_ir::{Inst, MapId, Value};
 
 use super::Selector;
-use crate::helper;
 use crate::mir::{Callee, Constant, Op, Operand, Place, VReg};
 
 /// An argument of a call.
@@ -21,10 +20,10 @@ impl Selector<'_> {
             Inst::CallHelper { helper, args } => (Callee::Helper(*helper), values(args)),
             Inst::Call { function, args } => (Callee::Function(*function), values(args)),
             Inst::MapLookup { map, key } => {
-                (Callee::Helper(helper::MAP_LOOKUP_ELEM), vec![Argument::Map(*map), Argument::Value(*key)])
+                (Callee::Helper(Helper::MAP_LOOKUP_ELEM), vec![Argument::Map(*map), Argument::Value(*key)])
             }
             Inst::MapUpdate { map, key, value, flags } => (
-                Callee::Helper(helper::MAP_UPDATE_ELEM),
+                Callee::Helper(Helper::MAP_UPDATE_ELEM),
                 vec![
                     Argument::Map(*map),
                     Argument::Value(*key),
@@ -33,7 +32,7 @@ impl Selector<'_> {
                 ],
             ),
             Inst::MapDelete { map, key } => {
-                (Callee::Helper(helper::MAP_DELETE_ELEM), vec![Argument::Map(*map), Argument::Value(*key)])
+                (Callee::Helper(Helper::MAP_DELETE_ELEM), vec![Argument::Map(*map), Argument::Value(*key)])
             }
             _ => unreachable!("only calls are selected as calls"),
         };

@@ -12,7 +12,7 @@ mod pointer;
 mod reads;
 mod walk;
 
-use nonna_bpf::{IsaLevel, MemSize};
+use nonna_bpf::{Helper, IsaLevel, MemSize};
 use nonna_btf::{Btf, TypeId};
 use nonna_diag::Span;
 use nonna_ir::{
@@ -22,7 +22,7 @@ use nonna_ir::{
 use rustc_hash::FxHashMap;
 
 use crate::hook::Context;
-use crate::{CodegenError, KernelLoads, helper};
+use crate::{CodegenError, KernelLoads};
 use origin::{Origins, Sources};
 
 /// What legalisation must know of the target.
@@ -127,7 +127,7 @@ impl Legalizer<'_> {
         let value = match inst {
             Inst::Arg { index } => self.argument(index)?,
             Inst::ReturnValue => self.return_value()?,
-            Inst::CurrentTask => self.b.call_helper(helper::GET_CURRENT_TASK_BTF, &[]),
+            Inst::CurrentTask => self.b.call_helper(Helper::GET_CURRENT_TASK_BTF, &[]),
             Inst::LoadKernel { .. } => return self.load_kernel(id, rest),
             Inst::LoadUser { pointer, offset, size, signed } => {
                 self.checked_load(Space::User, pointer, i64::from(offset), size, signed)

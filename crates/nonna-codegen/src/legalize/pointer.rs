@@ -4,11 +4,10 @@
 //! multiplication, distances that it does not know. A script may do any of that with an address, so the pointer is
 //! turned into a number first.
 
-use nonna_bpf::MemSize;
+use nonna_bpf::{Helper, MemSize};
 use nonna_ir::{BinaryOp, CompareOp, Entity, Inst, InstId, Region, Space, Terminator, Type, Value};
 
 use super::Legalizer;
-use crate::helper;
 
 /// Constants beyond this are not added to pointers (`BPF_MAX_VAR_OFF` in include/linux/bpf_verifier.h).
 const MAX_DISTANCE: u64 = 1 << 29;
@@ -92,8 +91,8 @@ impl Legalizer<'_> {
         if !self.is_pointer(value) {
             return value;
         }
-        if let Some(Inst::CallHelper { helper: helper::GET_CURRENT_TASK_BTF, .. }) = self.definition(value) {
-            return self.b.call_helper(helper::GET_CURRENT_TASK, &[]);
+        if let Some(Inst::CallHelper { helper: Helper::GET_CURRENT_TASK_BTF, .. }) = self.definition(value) {
+            return self.b.call_helper(Helper::GET_CURRENT_TASK, &[]);
         }
         // The verifier forgets what a pointer was when a helper copies it.
         let kept = self.b.slot(8, 8);

@@ -1,10 +1,9 @@
 //! Checked copies: reads of kernel and user memory that yield 0 on a fault.
 
-use nonna_bpf::MemSize;
+use nonna_bpf::{Helper, MemSize};
 use nonna_ir::{BinaryOp, Block, CompareOp, Inst, Jump, Slot, Space, Terminator, Type, Value};
 
 use super::Legalizer;
-use crate::helper;
 
 impl Legalizer<'_> {
     /// Copies to memory of the function; 0 or a negative error, after which the memory is zeroed.
@@ -19,8 +18,8 @@ impl Legalizer<'_> {
         let from = self.advance(pointer, offset);
         let bytes = self.b.iconst(i64::from(bytes));
         let helper = match space {
-            Space::Kernel => helper::PROBE_READ_KERNEL,
-            Space::User => helper::PROBE_READ_USER,
+            Space::Kernel => Helper::PROBE_READ_KERNEL,
+            Space::User => Helper::PROBE_READ_USER,
         };
         self.b.call_helper(helper, &[to, bytes, from])
     }
@@ -59,8 +58,8 @@ impl Legalizer<'_> {
         max_bytes: u32,
     ) -> Value {
         let helper = match space {
-            Space::Kernel => helper::PROBE_READ_KERNEL_STR,
-            Space::User => helper::PROBE_READ_USER_STR,
+            Space::Kernel => Helper::PROBE_READ_KERNEL_STR,
+            Space::User => Helper::PROBE_READ_USER_STR,
         };
         let to = self.advance(to, i64::from(to_offset));
         let bytes = self.b.iconst(i64::from(max_bytes));
@@ -91,8 +90,8 @@ impl Legalizer<'_> {
         max_bytes: u32,
     ) -> Value {
         let helper = match space {
-            Space::Kernel => helper::PROBE_READ_KERNEL,
-            Space::User => helper::PROBE_READ_USER,
+            Space::Kernel => Helper::PROBE_READ_KERNEL,
+            Space::User => Helper::PROBE_READ_USER,
         };
         let to = self.advance(to, i64::from(to_offset));
         let most = self.b.iconst(i64::from(max_bytes));

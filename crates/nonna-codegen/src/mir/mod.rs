@@ -10,7 +10,7 @@ mod operands;
 
 use std::fmt;
 
-use nonna_bpf::{AluOp, AtomicOp, Endian, JumpOp, MapIdx, MemSize, Reg, Width};
+use nonna_bpf::{AluOp, AtomicOp, Endian, Helper, JumpOp, MapIdx, MemSize, Reg, Width};
 use nonna_diag::Span;
 use nonna_ir::FuncId;
 
@@ -115,8 +115,8 @@ pub enum Constant {
 /// What a call calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Callee {
-    /// A helper by number.
-    Helper(u32),
+    /// A helper.
+    Helper(Helper),
     /// A function of the module.
     Function(FuncId),
 }

@@ -5,8 +5,8 @@ use nonna_ir::{
     Value, ValueDef,
 };
 
-use super::effects::is_removable;
 use super::remove_params;
+use crate::effects::is_removable;
 
 /// Something found to be needed.
 enum Needed {

@@ -11,7 +11,6 @@ mod algebra;
 mod alias;
 mod control;
 mod dead;
-mod effects;
 mod fold;
 mod numbering;
 mod params;

@@ -10,9 +10,9 @@ use nonna_ir::{
 };
 
 use super::algebra::Step;
-use super::effects::{changes_world, is_pure, reads_world};
 use super::fold;
 use super::scoped::ScopedMap;
+use crate::effects::{changes_world, is_pure, reads_world};
 
 /// Rewrites of one instruction; a bound, since each one is a step towards simpler forms.
 const MAX_STEPS: usize = 16;

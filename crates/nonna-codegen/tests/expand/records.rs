@@ -1,6 +1,6 @@
 //! Records: the shape of the code that builds them.
 
-use nonna_bpf::{Hook, MapType, MemSize};
+use nonna_bpf::{Helper, Hook, MapType, MemSize};
 use nonna_event::{DropReason, FieldType, RECORD_MAX_BYTES};
 use nonna_ir::{
     BinaryOp, DataDecl, FieldSource, FunctionBuilder, Inst, KernelField, Module, PathSource, Predicate,
@@ -9,15 +9,12 @@ use nonna_ir::{
 
 use crate::kit::{self, expanded};
 
-const RESERVE: u32 = 131;
-const OUTPUT: u32 = 130;
-
 fn hook() -> Hook {
     Hook::RawTracepoint { event: "sched_process_exec".to_owned() }
 }
 
-fn calls(module: &Module, number: u32) -> usize {
-    kit::count(module, |inst| matches!(inst, Inst::CallHelper { helper, .. } if *helper == number))
+fn calls(module: &Module, wanted: Helper) -> usize {
+    kit::count(module, |inst| matches!(inst, Inst::CallHelper { helper, .. } if *helper == wanted))
 }
 
 #[test]
@@ -28,14 +25,14 @@ fn a_small_record_is_built_in_the_ring() {
         ("comm", FieldType::Text { max_bytes: 16 }),
     ]);
     let module = expanded(kit::module(hook(), schema, |b, event| {
-        let pid = b.call_helper(14, &[]);
-        let time = b.call_helper(5, &[]);
+        let pid = b.call_helper(Helper::GET_CURRENT_PID_TGID, &[]);
+        let time = b.call_helper(Helper::KTIME_GET_NS, &[]);
         let task = b.current_task(None);
         let text = FieldSource::Text { space: Space::Kernel, pointer: task, max_bytes: 16 };
         b.emit(event, vec![FieldSource::Scalar(pid), FieldSource::Scalar(time), text]);
     }));
-    assert_eq!((calls(&module, RESERVE), calls(&module, OUTPUT)), (1, 0));
-    assert_eq!(calls(&module, 14), 1);
+    assert_eq!((calls(&module, Helper::RINGBUF_RESERVE), calls(&module, Helper::RINGBUF_OUTPUT)), (1, 0));
+    assert_eq!(calls(&module, Helper::GET_CURRENT_PID_TGID), 1);
     let names: Vec<_> = module.maps.values().map(|m| (m.name.as_str(), m.map_type)).collect();
     assert_eq!(names, [("ring_volume", MapType::Ringbuf), ("drops", MapType::PercpuArray)]);
     assert_eq!(module.maps.values().last().unwrap().max_entries, DropReason::n_counters(1));
@@ -63,7 +60,7 @@ fn a_large_record_is_packed_in_scratch_memory_that_a_processor_can_hold() {
         let stack = FieldSource::Stack { space: Space::Kernel, max_frames: 127 };
         b.emit(event, vec![text, bytes, text, stack]);
     }));
-    assert_eq!((calls(&module, RESERVE), calls(&module, OUTPUT)), (0, 1));
+    assert_eq!((calls(&module, Helper::RINGBUF_RESERVE), calls(&module, Helper::RINGBUF_OUTPUT)), (0, 1));
     let slots: Vec<_> = module.functions.values().next().unwrap().slots.values().map(|s| s.bytes).collect();
     assert_eq!(slots.iter().filter(|&&bytes| bytes > 16384 && bytes <= 32768).count(), 1, "{slots:?}");
 }
@@ -135,7 +132,7 @@ fn a_filter_is_tested_before_the_record_is_built() {
     ]);
     let module = kit::module(hook(), schema, |b, event| {
         let flags = b.arg(1, Type::Int);
-        let time = b.call_helper(5, &[]);
+        let time = b.call_helper(Helper::KTIME_GET_NS, &[]);
         let file = b.arg(2, Type::KERNEL);
         let path = FieldSource::Path { source: PathSource::File, pointer: file };
         let fields = vec![FieldSource::Scalar(flags), FieldSource::Scalar(time), path];
@@ -188,7 +185,7 @@ fn the_kernel_writes_the_task_s_name_into_the_record() {
             let slot = b.slot(16, 1);
             let memory = b.slot_address(slot);
             let bytes = b.iconst(16);
-            b.call_helper(16, &[memory, bytes]);
+            b.call_helper(Helper::GET_CURRENT_COMM, &[memory, bytes]);
             memory
         };
         let task = b.current_task(None);
@@ -202,10 +199,15 @@ fn the_kernel_writes_the_task_s_name_into_the_record() {
         b.emit(event, vec![text, raw, FieldSource::Scalar(time)]);
     };
     let module = expanded(kit::module(hook(), schema, build));
-    assert_eq!((calls(&module, 16), calls(&module, 115)), (2, 0));
+    assert_eq!(
+        (calls(&module, Helper::GET_CURRENT_COMM), calls(&module, Helper::PROBE_READ_KERNEL_STR)),
+        (2, 0)
+    );
     // All of it comes after the room in the ring, the load from the kernel included.
     let function = module.functions.values().next().unwrap();
     let entry = &function.blocks[function.entry()];
-    let is_late = |inst: &Inst| matches!(inst, Inst::CallHelper { helper: 16, .. } | Inst::LoadKernel { .. });
+    let is_late = |inst: &Inst| {
+        matches!(inst, Inst::CallHelper { helper: Helper::GET_CURRENT_COMM, .. } | Inst::LoadKernel { .. })
+    };
     assert!(entry.insts.iter().all(|&id| !is_late(&function.insts[id].inst)));
 }

@@ -258,7 +258,7 @@ impl<'c> Generator<'c> {
     fn call(&mut self) -> Value {
         if self.subprograms.is_empty() || self.choices.below(3) == 0 {
             // bpf_get_smp_processor_id: its answer is not used, its traces in the registers are.
-            self.b.call_helper(8, &[]);
+            self.b.call_helper(nonna_bpf::Helper::GET_SMP_PROCESSOR_ID, &[]);
             return self.value();
         }
         let (function, n_params) = self.choices.pick(&self.subprograms.clone());

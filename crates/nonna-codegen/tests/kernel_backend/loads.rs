@@ -112,7 +112,7 @@ fn to_functions() -> Outcome {
     let slot = b.slot(8, 8);
     let slot = b.slot_address(slot);
     let bytes = b.iconst(8);
-    b.call_helper(113, &[slot, bytes, at]);
+    b.call_helper(nonna_bpf::Helper::PROBE_READ_KERNEL, &[slot, bytes, at]);
     let read = b.load(slot, 0, MemSize::DW, false);
     b.ret(read);
     module.functions.push(b.finish());

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use nonna_bpf::{Feature, Hook, MapIdx, MemSize, Object};
+use nonna_bpf::{Feature, Helper, Hook, MapIdx, MemSize, Object};
 use nonna_btf::{Btf, Kind};
 use nonna_codegen::{Options, compile};
 use nonna_event::{
@@ -140,7 +140,7 @@ impl Body<'_> {
 
     /// The process id of the running task.
     pub fn pid(&mut self) -> IrValue {
-        let both = self.b.call_helper(14, &[]);
+        let both = self.b.call_helper(Helper::GET_CURRENT_PID_TGID, &[]);
         let by = self.b.iconst(32);
         self.b.binary(BinaryOp::LShr, both, by)
     }

@@ -1,13 +1,11 @@
 //! Random valid programs with loops, joins, slots, maps, data, helpers and records.
 
-use nonna_bpf::{Hook, MapFlags, MapType, MemSize, ProbePoint};
+use nonna_bpf::{Helper, Hook, MapFlags, MapType, MemSize, ProbePoint};
 use nonna_event::{EventSchema, Field, FieldType, Ring};
 use nonna_ir::{
     BinaryOp, Bits, CompareOp, DataDecl, DataId, Entity, EventId, FieldSource, FuncId, FunctionBuilder,
     FunctionKind, Inst, KernelField, MapDecl, MapId, Module, Predicate, Relation, Slot, Space, Type, Value,
 };
-
-use super::machine::SEND_SIGNAL;
 
 const NUMBERS: &[i64] = &[
     0,
@@ -368,8 +366,13 @@ impl Generator {
     }
 
     fn helper(&mut self) {
-        let helper = self.choices.pick(&[14, 5, SEND_SIGNAL, SEND_SIGNAL]);
-        let args = if helper == SEND_SIGNAL { vec![self.integer()] } else { Vec::new() };
+        let helper = self.choices.pick(&[
+            Helper::GET_CURRENT_PID_TGID,
+            Helper::KTIME_GET_NS,
+            Helper::SEND_SIGNAL,
+            Helper::SEND_SIGNAL,
+        ]);
+        let args = if helper == Helper::SEND_SIGNAL { vec![self.integer()] } else { Vec::new() };
         let answer = self.b.call_helper(helper, &args);
         self.integers.push(answer);
     }

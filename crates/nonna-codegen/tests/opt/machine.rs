@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use nonna_bpf::{AtomicOp, MemSize};
+use nonna_bpf::{AtomicOp, Helper, MemSize};
 use nonna_ir::{
     BinaryOp, CompareOp, Entity, FieldSource, FieldValue, FuncId, Function, Inst, KernelField, MapId, Module,
     Terminator, Value,
@@ -17,9 +17,6 @@ const DATA_AT: i64 = 0x2000_0000;
 const MAPS_AT: i64 = 0x3000_0000;
 const KERNEL_AT: i64 = 0x4000_0000;
 const STRIDE: i64 = 0x1_0000;
-
-/// A helper that changes the world, for the tests: `bpf_send_signal`.
-pub const SEND_SIGNAL: u32 = 109;
 
 /// What a run shows to the outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -329,12 +326,14 @@ impl Machine<'_> {
         }
     }
 
-    fn helper(&mut self, helper: u32, args: Vec<i64>) -> i64 {
-        if helper == SEND_SIGNAL {
+    fn helper(&mut self, helper: Helper, args: Vec<i64>) -> i64 {
+        if helper == Helper::SEND_SIGNAL {
             self.trace.push(("helper".into(), args.clone()));
         }
         match helper {
-            14 | 15 => self.random(("constant", helper)) as i64,
+            Helper::GET_CURRENT_PID_TGID | Helper::GET_CURRENT_UID_GID => {
+                self.random(("constant", helper)) as i64
+            }
             _ => self.random((helper, args, self.world(), self.trace.len())) as i64,
         }
     }

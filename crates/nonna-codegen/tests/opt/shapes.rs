@@ -118,15 +118,15 @@ fn tested_values_are_not_recomputed() {
 #[test]
 fn repeated_computations_are_found() {
     becomes(
-        "block0: v0 = arg 0 v1 = arg 0 v2 = add v0, v1 v3 = call_helper 14() v4 = add v1, v0
-            v5 = call_helper 14() v6 = call_helper 5() v7 = call_helper 5() v8 = mul v2, v4 v9 = mul v3, v5
+        "block0: v0 = arg 0 v1 = arg 0 v2 = add v0, v1 v3 = call_helper bpf_get_current_pid_tgid() v4 = add v1, v0
+            v5 = call_helper bpf_get_current_pid_tgid() v6 = call_helper bpf_ktime_get_ns() v7 = call_helper bpf_ktime_get_ns() v8 = mul v2, v4 v9 = mul v3, v5
             v10 = mul v6, v7 v11 = xor v8, v9 v12 = xor v11, v10 return v12",
         "block0:
            v0 = arg 0
            v1 = add v0, v0
-           v2 = call_helper 14()
-           v3 = call_helper 5()
-           v4 = call_helper 5()
+           v2 = call_helper bpf_get_current_pid_tgid()
+           v3 = call_helper bpf_ktime_get_ns()
+           v4 = call_helper bpf_ktime_get_ns()
            v5 = mul v1, v1
            v6 = mul v2, v2
            v7 = mul v3, v4
@@ -141,7 +141,7 @@ fn kernel_memory_is_read_once_until_something_changes_it() {
     becomes(
         "block0: v0 = current_task v1 = load_kernel u32 v0+8 v2 = load_kernel u32 v0+8 v3 = add v1, v2
             branch v3, block1, block2
-         block1: v4 = load_kernel u32 v0+8 v5 = call_helper 109(v4) v6 = load_kernel u32 v0+8 return v6
+         block1: v4 = load_kernel u32 v0+8 v5 = call_helper bpf_send_signal(v4) v6 = load_kernel u32 v0+8 return v6
          block2: jump block4(v3)
          block3: return v9
          block4(v7: int): v8 = load_kernel u32 v0+8 v9 = add v8, v7 branch v9, block4(v9), block3",
@@ -151,7 +151,7 @@ fn kernel_memory_is_read_once_until_something_changes_it() {
            v2 = add v1, v1
            branch v2, block1, block3(v2)
          block1:
-           v3 = call_helper 109(v1)
+           v3 = call_helper bpf_send_signal(v1)
            v4 = load_kernel u32 v0+8
            return v4
          block2:
@@ -191,7 +191,7 @@ fn short_circuits_become_branches() {
          block1: v4 = ult v1, v2 v5 = const 0 v6 = ne v4, v5 jump block3(v6)
          block2: v7 = const 0 jump block3(v7)
          block3(v8: int): v9 = const 0 v10 = ne v8, v9 branch v10, block4, block5
-         block4: v11 = const 1 v12 = call_helper 109(v11) jump block5
+         block4: v11 = const 1 v12 = call_helper bpf_send_signal(v11) jump block5
          block5: v13 = const 0 return v13",
         "block0:
            v0 = arg 0
@@ -205,7 +205,7 @@ fn short_circuits_become_branches() {
            branch v5, block2, block3
          block2:
            v6 = const 1
-           v7 = call_helper 109(v6)
+           v7 = call_helper bpf_send_signal(v6)
            jump block3
          block3:
            return v4",
@@ -261,7 +261,7 @@ fn unused_code_goes_and_effects_stay() {
 fn a_slot_that_escapes_keeps_its_writes() {
     let found = optimized(
         "slot0: 8 align 8",
-        "block0: v0 = slot_address slot0 v1 = arg 0 store u64 v0, v1 v2 = const 8 v3 = call_helper 16(v0, v2)
+        "block0: v0 = slot_address slot0 v1 = arg 0 store u64 v0, v1 v2 = const 8 v3 = call_helper bpf_get_current_comm(v0, v2)
             return v1",
     );
     assert!(found.contains("store u64 v0, v1"), "{found}");

@@ -1,5 +1,6 @@
 //! Reads instructions and the sources of event fields.
 
+use nonna_bpf::Helper;
 use nonna_btf::TypeId;
 
 use super::lex::Token;
@@ -193,7 +194,10 @@ impl Parser<'_> {
 
     fn call_inst(&mut self, word: &str, values: &mut Values) -> Result<Inst, Error> {
         match word {
-            "call_helper" => Ok(Inst::CallHelper { helper: self.number()?, args: self.args(values)? }),
+            "call_helper" => {
+                let helper = self.one_of("the name of a helper", Helper::from_name)?;
+                Ok(Inst::CallHelper { helper, args: self.args(values)? })
+            }
             "call" => Ok(Inst::Call { function: self.entity("func")?, args: self.args(values)? }),
             "emit" => self.emit(values),
             _ => {

@@ -138,7 +138,7 @@ impl Display for Inst {
                 let source = source.word();
                 write!(f, "read_path {source} {pointer} to {} max {max_bytes}", at(*to, *to_offset))
             }
-            Inst::CallHelper { helper, args } => write!(f, "call_helper {helper}({})", List(args)),
+            Inst::CallHelper { helper, args } => write!(f, "call_helper {}({})", helper.name(), List(args)),
             Inst::Call { function, args } => write!(f, "call {function}({})", List(args)),
             Inst::MapLookup { map, key } => write!(f, "map_lookup {map}, {key}"),
             Inst::MapUpdate { map, key, value, flags } => {

@@ -13,11 +13,6 @@ use crate::module::{Function, FunctionKind, InstData, Module};
 use crate::place::Places;
 use crate::types::{Region, Type};
 
-/// `bpf_trace_printk` takes values beyond those of its signature.
-const HELPER_TRACE_PRINTK: u32 = 6;
-/// `bpf_loop`: number of rounds, callback, its context, flags.
-const HELPER_LOOP: u32 = 181;
-
 /// What the check of one instruction or terminator needs.
 pub(super) struct InstCheck<'a> {
     pub module: &'a Module,
@@ -260,14 +255,11 @@ impl InstCheck<'_> {
         }
     }
 
-    fn call_helper(&mut self, number: u32, args: &[Value]) {
-        let Some(helper) = Helper::from_id(number) else {
-            self.report(Violation::Missing(format!("helper {number}")));
-            return;
-        };
+    fn call_helper(&mut self, helper: Helper, args: &[Value]) {
         let arguments = helper.info().signature.arguments;
         let enough = args.len() == arguments.len()
-            || number == HELPER_TRACE_PRINTK && (arguments.len()..=5).contains(&args.len());
+            || helper == Helper::TRACE_PRINTK && (arguments.len()..=5).contains(&args.len());
+        // `bpf_trace_printk` takes values beyond those of its signature.
         if !enough {
             let (expected, found) = (arguments.len(), args.len());
             self.report(Violation::Count { what: "arguments", expected, found });
@@ -275,7 +267,7 @@ impl InstCheck<'_> {
         for (&arg, argument) in args.iter().zip(arguments) {
             self.helper_argument(arg, argument);
         }
-        if number == HELPER_LOOP
+        if helper == Helper::LOOP
             && let [_, callback, context, _] = args
         {
             self.loop_callback(*callback, *context);

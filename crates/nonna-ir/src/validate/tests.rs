@@ -104,7 +104,7 @@ fn a_program_of_everything_is_valid() {
         stack kernel frames 8
       } when field0 != 0
       v17 = call func1(v15)
-      v18 = call_helper 14()
+      v18 = call_helper bpf_get_current_pid_tgid()
       v16 = arg 1 : user
       return v17
     block4:
@@ -373,17 +373,25 @@ fn calls() {
         "v0 = function_address func0",
         &["only subprograms can be called", "func0 calls itself, directly or through others"],
     );
-    check("v0 = call_helper 9999()", &["helper 9999 does not exist"]);
-    check("v0 = call_helper 14(v900)", &["arguments: expected 0, found 1"]);
-    check("v0 = slot_address slot0 v1 = call_helper 1(v0, v0)", &["v0 must be a map, is slot"]);
-    check("v0 = map_handle map0 v1 = call_helper 1(v0, v900)", &["v900 must be a pointer to memory, is int"]);
+    check("v0 = call_helper bpf_get_current_pid_tgid(v900)", &["arguments: expected 0, found 1"]);
     check(
-        "v0 = slot_address slot0 v1 = function_address func1 v2 = call_helper 181(v900, v1, v0, v900)",
+        "v0 = slot_address slot0 v1 = call_helper bpf_map_lookup_elem(v0, v0)",
+        &["v0 must be a map, is slot"],
+    );
+    check(
+        "v0 = map_handle map0 v1 = call_helper bpf_map_lookup_elem(v0, v900)",
+        &["v900 must be a pointer to memory, is int"],
+    );
+    check(
+        "v0 = slot_address slot0 v1 = function_address func1 v2 = call_helper bpf_loop(v900, v1, v0, v900)",
         &["a loop's callback takes an integer and its context pointer"],
     );
-    check("v0 = slot_address slot0 v1 = call_helper 16(v0, v0)", &["v0 must be int, is slot"]);
     check(
-        "v0 = current_task : kernel(1) v1 = call_helper 35() : slot",
+        "v0 = slot_address slot0 v1 = call_helper bpf_get_current_comm(v0, v0)",
+        &["v0 must be int, is slot"],
+    );
+    check(
+        "v0 = current_task : kernel(1) v1 = call_helper bpf_get_current_task() : slot",
         &["v1 must be something that a helper returns, is slot"],
     );
 }

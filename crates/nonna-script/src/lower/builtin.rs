@@ -1,24 +1,11 @@
 //! Values that the kernel has ready.
 
-use nonna_bpf::MemSize;
+use nonna_bpf::{Helper, MemSize};
 use nonna_ir::{BinaryOp, Inst, Region, Type as IrType, Value};
 
 use super::body::Body;
 use crate::hir::{Builtin, NsecsClock};
 use crate::types::Type;
-
-/// Helpers by number (`include/uapi/linux/bpf.h`).
-const KTIME_GET_NS: u32 = 5;
-const GET_PRANDOM_U32: u32 = 7;
-const GET_SMP_PROCESSOR_ID: u32 = 8;
-const GET_CURRENT_PID_TGID: u32 = 14;
-const GET_CURRENT_UID_GID: u32 = 15;
-const GET_NUMA_NODE_ID: u32 = 42;
-const GET_CURRENT_CGROUP_ID: u32 = 80;
-const JIFFIES64: u32 = 118;
-const KTIME_GET_BOOT_NS: u32 = 125;
-const KTIME_GET_COARSE_NS: u32 = 160;
-const KTIME_GET_TAI_NS: u32 = 208;
 
 impl Body<'_, '_> {
     /// The type of the register that a builtin comes in.
@@ -43,24 +30,24 @@ impl Body<'_, '_> {
             return self.as_type(value, ir_type);
         }
         match builtin {
-            Builtin::Pid => self.half_of(GET_CURRENT_PID_TGID, true),
-            Builtin::Tid => self.half_of(GET_CURRENT_PID_TGID, false),
-            Builtin::Uid => self.half_of(GET_CURRENT_UID_GID, false),
-            Builtin::Gid => self.half_of(GET_CURRENT_UID_GID, true),
-            Builtin::Cpu => self.b.call_helper(GET_SMP_PROCESSOR_ID, &[]),
-            Builtin::Numa => self.b.call_helper(GET_NUMA_NODE_ID, &[]),
+            Builtin::Pid => self.half_of(Helper::GET_CURRENT_PID_TGID, true),
+            Builtin::Tid => self.half_of(Helper::GET_CURRENT_PID_TGID, false),
+            Builtin::Uid => self.half_of(Helper::GET_CURRENT_UID_GID, false),
+            Builtin::Gid => self.half_of(Helper::GET_CURRENT_UID_GID, true),
+            Builtin::Cpu => self.b.call_helper(Helper::GET_SMP_PROCESSOR_ID, &[]),
+            Builtin::Numa => self.b.call_helper(Helper::GET_NUMA_NODE_ID, &[]),
             Builtin::Random => {
-                let value = self.b.call_helper(GET_PRANDOM_U32, &[]);
+                let value = self.b.call_helper(Helper::GET_PRANDOM_U32, &[]);
                 self.b.extend(value, 32, false)
             }
-            Builtin::Jiffies => self.b.call_helper(JIFFIES64, &[]),
-            Builtin::Cgroup => self.b.call_helper(GET_CURRENT_CGROUP_ID, &[]),
+            Builtin::Jiffies => self.b.call_helper(Helper::JIFFIES64, &[]),
+            Builtin::Cgroup => self.b.call_helper(Helper::GET_CURRENT_CGROUP_ID, &[]),
             Builtin::Nsecs(clock) => {
                 let helper = match clock {
-                    NsecsClock::Monotonic => KTIME_GET_NS,
-                    NsecsClock::Boot => KTIME_GET_BOOT_NS,
-                    NsecsClock::Tai => KTIME_GET_TAI_NS,
-                    NsecsClock::Coarse => KTIME_GET_COARSE_NS,
+                    NsecsClock::Monotonic => Helper::KTIME_GET_NS,
+                    NsecsClock::Boot => Helper::KTIME_GET_BOOT_NS,
+                    NsecsClock::Tai => Helper::KTIME_GET_TAI_NS,
+                    NsecsClock::Coarse => Helper::KTIME_GET_COARSE_NS,
                 };
                 self.b.call_helper(helper, &[])
             }
@@ -84,7 +71,7 @@ impl Body<'_, '_> {
     }
 
     /// The high or low half of what a helper gives.
-    fn half_of(&mut self, helper: u32, high: bool) -> Value {
+    fn half_of(&mut self, helper: Helper, high: bool) -> Value {
         let both = self.b.call_helper(helper, &[]);
         if high {
             let by = self.b.iconst(32);
@@ -94,7 +81,7 @@ impl Body<'_, '_> {
     }
 
     fn elapsed(&mut self) -> Value {
-        let now = self.b.call_helper(KTIME_GET_NS, &[]);
+        let now = self.b.call_helper(Helper::KTIME_GET_NS, &[]);
         let Some(start) = self.l.start else { return now };
         let address = self.b.data_address(start);
         let start = self.b.load(address, 0, MemSize::DW, false);

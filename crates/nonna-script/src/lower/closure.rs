@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use nonna_bpf::MemSize;
+use nonna_bpf::{Helper, MemSize};
 use nonna_ir::{BinaryOp, CompareOp, FunctionBuilder, FunctionKind, Inst, Region, Type as IrType, Value};
 
 use super::body::{Body, Home, lives_in_register};
@@ -15,10 +15,6 @@ use super::visit::Uses;
 use crate::hir::{Builtin, Expr, Stmt};
 use crate::types::Type;
 
-/// `bpf_loop`
-const LOOP: u32 = 181;
-/// `bpf_for_each_map_elem`
-const FOR_EACH_MAP_ELEM: u32 = 164;
 /// Rounds that `bpf_loop` makes at most (`BPF_MAX_LOOPS` in include/linux/bpf.h).
 const MAX_ROUNDS: i64 = 8 << 20;
 
@@ -53,7 +49,7 @@ impl Body<'_, '_> {
         });
         let callback = self.b.inst(Inst::FunctionAddress(function), IrType::Pointer(Region::Function));
         let flags = self.b.iconst(0);
-        self.b.call_helper(LOOP, &[rounds, callback, frame.address, flags]);
+        self.b.call_helper(Helper::LOOP, &[rounds, callback, frame.address, flags]);
         self.after_called(&frame);
     }
 
@@ -72,7 +68,7 @@ impl Body<'_, '_> {
         let handle = self.b.map_handle(handle);
         let callback = self.b.inst(Inst::FunctionAddress(function), IrType::Pointer(Region::Function));
         let flags = self.b.iconst(0);
-        self.b.call_helper(FOR_EACH_MAP_ELEM, &[handle, callback, frame.address, flags]);
+        self.b.call_helper(Helper::FOR_EACH_MAP_ELEM, &[handle, callback, frame.address, flags]);
         self.after_called(&frame);
     }
 
@@ -100,7 +96,7 @@ impl Body<'_, '_> {
         let callback = self.b.inst(Inst::FunctionAddress(function), IrType::Pointer(Region::Function));
         let flags = self.b.iconst(0);
         // The helper gives the number of entries that it walked.
-        self.b.call_helper(FOR_EACH_MAP_ELEM, &[handle, callback, frame.address, flags])
+        self.b.call_helper(Helper::FOR_EACH_MAP_ELEM, &[handle, callback, frame.address, flags])
     }
 
     /// Fills a frame with all that the body uses. `extra` values lie behind the captured ones.

@@ -1,6 +1,6 @@
 //! Reading and writing maps.
 
-use nonna_bpf::{AtomicOp, MemSize};
+use nonna_bpf::{AtomicOp, Helper, MemSize};
 use nonna_ir::{CompareOp, Inst, MapId, Type as IrType, Value};
 
 use super::body::Body;
@@ -12,8 +12,6 @@ use crate::types::Type;
 /// `BPF_ANY` and `BPF_NOEXIST`
 const ANY: u64 = 0;
 const NO_EXIST: u64 = 1;
-/// `bpf_map_lookup_percpu_elem`
-const LOOKUP_PERCPU_ELEM: u32 = 195;
 
 impl Body<'_, '_> {
     pub fn map_id(&self, map: usize) -> MapId {
@@ -309,7 +307,7 @@ impl Body<'_, '_> {
         self.b.switch_to(inside);
         let handle = self.b.map_handle(id);
         let nullable = IrType::Pointer(nonna_ir::Region::MapValue { nullable: true });
-        let inst = Inst::CallHelper { helper: LOOKUP_PERCPU_ELEM, args: vec![handle, key, cpu] };
+        let inst = Inst::CallHelper { helper: Helper::MAP_LOOKUP_PERCPU_ELEM, args: vec![handle, key, cpu] };
         let entry = self.b.inst(inst, nullable);
         self.when_entry(entry, &mut |body, entry| body.join_values(kind, entry, first, second), &mut |_| {});
         let next = self.add_const(cpu, 1);

@@ -1,7 +1,7 @@
 //! Values that live in memory: text, tuples, stacks, copies of structures. Whatever is written is written whole, with zeros
 //! where nothing else is.
 
-use nonna_bpf::MemSize;
+use nonna_bpf::{Helper, MemSize};
 use nonna_ir::{BinaryOp, CompareOp, Inst, Type as IrType, Value};
 
 use super::body::{Body, Home, copy_space, lives_in_register};
@@ -9,11 +9,6 @@ use super::expr::stored_size;
 use crate::hir::{Builtin, Expr, ExprKind};
 use crate::types::{Space, Type};
 
-/// Helpers by number.
-const GET_CURRENT_COMM: u32 = 16;
-const GET_STACK: u32 = 67;
-const PROBE_READ_USER_STR: u32 = 114;
-const PROBE_READ_KERNEL_STR: u32 = 115;
 /// `BPF_F_USER_STACK`
 const USER_STACK: i64 = 1 << 8;
 /// Bytes of a command's name.
@@ -133,7 +128,7 @@ impl Body<'_, '_> {
             ExprKind::Comm => {
                 let at = self.add_const(to, i64::from(offset));
                 let size = self.b.iconst(i64::from(COMM_BYTES.min(capacity)));
-                self.b.call_helper(GET_CURRENT_COMM, &[at, size]);
+                self.b.call_helper(Helper::GET_CURRENT_COMM, &[at, size]);
                 self.zero_rest(to, offset, COMM_BYTES, capacity);
             }
             ExprKind::ReadText { address, length, .. } => {
@@ -188,8 +183,8 @@ impl Body<'_, '_> {
         let fits = self.b.compare(CompareOp::Ult, wanted, most);
         let size = self.select(fits, &mut |_| wanted, &mut |_| most);
         let helper = match address.space() {
-            Space::User => PROBE_READ_USER_STR,
-            _ => PROBE_READ_KERNEL_STR,
+            Space::User => Helper::PROBE_READ_USER_STR,
+            _ => Helper::PROBE_READ_KERNEL_STR,
         };
         let at = self.add_const(to, i64::from(offset));
         let pointer = self.as_type(pointer, IrType::Int);
@@ -282,7 +277,7 @@ impl Body<'_, '_> {
         let at = self.add_const(to, i64::from(offset) + head);
         let size = self.b.iconst(i64::from(frames) * 8);
         let flags = self.b.iconst(if is_user { USER_STACK } else { 0 });
-        let bytes = self.b.call_helper(GET_STACK, &[context, at, size, flags]);
+        let bytes = self.b.call_helper(Helper::GET_STACK, &[context, at, size, flags]);
         let zero = self.b.iconst(0);
         let worked = self.b.compare(CompareOp::Sgt, bytes, zero);
         let three = self.b.iconst(3);

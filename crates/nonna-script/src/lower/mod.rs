@@ -22,7 +22,7 @@ mod visit;
 
 use std::collections::HashMap;
 
-use nonna_bpf::{Hook, MemSize, Target};
+use nonna_bpf::{Helper, Hook, MemSize, Target};
 use nonna_ir::{DataDecl, DataId, FunctionBuilder, FunctionKind, MapId, Module, Type};
 
 use crate::compile::Compiled;
@@ -84,9 +84,6 @@ struct Lowering<'a> {
     n_callbacks: usize,
 }
 
-/// `bpf_ktime_get_ns`
-const KTIME_GET_NS: u32 = 5;
-
 impl Lowering<'_> {
     /// Constant bytes.
     fn constant(&mut self, bytes: Vec<u8>) -> DataId {
@@ -107,7 +104,7 @@ impl Lowering<'_> {
         self.start = Some(data);
         let kind = FunctionKind::Program { hook: Hook::Begin };
         let mut b = FunctionBuilder::new("begin_clock", kind, &[], Type::Int);
-        let now = b.call_helper(KTIME_GET_NS, &[]);
+        let now = b.call_helper(Helper::KTIME_GET_NS, &[]);
         let address = b.data_address(data);
         b.store(address, 0, MemSize::DW, now);
         let zero = b.iconst(0);

@@ -1,5 +1,6 @@
 //! Statements and native loops.
 
+use nonna_bpf::Helper;
 use std::collections::BTreeSet;
 
 use nonna_ir::{BinaryOp, CompareOp, Type as IrType, Value};
@@ -11,8 +12,6 @@ use crate::types::Type;
 
 /// Rounds up to which a loop with known bounds is a native one: the verifier walks through every round.
 const MAX_NATIVE_ROUNDS: i64 = 32;
-/// `bpf_send_signal`
-const SEND_SIGNAL: u32 = 109;
 
 impl Body<'_, '_> {
     pub fn stmts(&mut self, stmts: &[Stmt]) {
@@ -60,7 +59,7 @@ impl Body<'_, '_> {
             }
             StmtKind::Signal(number) => {
                 let number = self.number(number);
-                self.b.call_helper(SEND_SIGNAL, &[number]);
+                self.b.call_helper(Helper::SEND_SIGNAL, &[number]);
             }
         }
     }

@@ -3,10 +3,10 @@
 //! Front ends ask for it into memory of their own, from where it would be copied as text. Where that memory serves nothing
 //! else, the call moves to the record.
 
+use nonna_bpf::Helper;
 use nonna_ir::{Entity, FieldSource, Function, Inst, InstId, Slot, Space, Value};
 
 use super::super::function::Rewriter;
-use super::super::helper;
 
 /// Bytes of a task's name (`TASK_COMM_LEN`).
 pub const COMM_BYTES: u32 = 16;
@@ -47,7 +47,7 @@ fn memory_behind(function: &Function, uses: &[u32], mut pointer: Value) -> Optio
 
 fn is_call(function: &Function, uses: &[u32], id: InstId, memory: Value) -> bool {
     let data = &function.insts[id];
-    let Inst::CallHelper { helper: helper::GET_CURRENT_COMM, args } = &data.inst else { return false };
+    let Inst::CallHelper { helper: Helper::GET_CURRENT_COMM, args } = &data.inst else { return false };
     let bytes = args.get(1).and_then(|&bytes| function.constant(bytes));
     let ignored = data.result.is_none_or(|result| uses.get(result.idx()) == Some(&0));
     args.first() == Some(&memory) && bytes == Some(i64::from(COMM_BYTES)) && ignored

@@ -3,11 +3,11 @@
 //! Front ends compute the fields before they emit. Left there, every value would wait in a register or
 //! on the stack while ring memory is reserved, and would be computed for records that the filter then drops.
 
+use crate::effects;
 use nonna_ir::{FieldSource, Function, Inst, InstId, Region, Type, Value};
 use rustc_hash::FxHashMap;
 
 use super::super::function::Rewriter;
-use super::super::helper;
 
 /// Instructions taken out and not yet put back, in their order.
 pub struct Deferred {
@@ -90,8 +90,8 @@ impl Crossed {
     fn pass(&mut self, inst: &Inst) {
         match inst {
             Inst::CallHelper { helper, .. } => {
-                self.write |= !helper::is_pure(*helper);
-                self.change |= !helper::leaves_kernel_alone(*helper);
+                self.write |= !effects::only_answers(*helper);
+                self.change |= effects::changes_world(inst);
             }
             Inst::Call { .. } | Inst::Emit { .. } => *self = Crossed { write: true, change: true },
             Inst::Store { .. }
@@ -112,20 +112,8 @@ impl Crossed {
 /// Whether an instruction may be done later, past what lies between.
 fn may_move(function: &Function, inst: &Inst, crossed: Crossed) -> bool {
     match inst {
-        Inst::Const(_)
-        | Inst::Binary { .. }
-        | Inst::Compare { .. }
-        | Inst::Extend { .. }
-        | Inst::SwapBytes { .. }
-        | Inst::Cast(_)
-        | Inst::Context
-        | Inst::Arg { .. }
-        | Inst::ReturnValue
-        | Inst::CurrentTask
-        | Inst::SlotAddress(_)
-        | Inst::DataAddress(_)
-        | Inst::MapHandle(_) => true,
-        Inst::CallHelper { helper, .. } => helper::is_pure(*helper),
+        inst if effects::is_pure(inst) => true,
+        Inst::CallHelper { helper, .. } => effects::only_answers(*helper),
         Inst::LoadKernel { .. } | Inst::LoadUser { .. } => !crossed.change,
         Inst::Load { pointer, .. } => {
             function.type_of(*pointer) == Type::Pointer(Region::Context) || !crossed.write

@@ -1,10 +1,10 @@
 //! Records built in reserved ring memory.
 
+use nonna_bpf::Helper;
 use nonna_event::DropReason;
 use nonna_ir::{Block, CompareOp, Inst, Region, Type};
 
 use super::super::function::Rewriter;
-use super::super::helper;
 use super::super::shorthand::Shorthand;
 use super::deferred::Deferred;
 use super::record::{Record, Tail};
@@ -29,7 +29,7 @@ pub fn emit(
     let ring = r.b.map_handle(ring);
     let bytes = r.b.iconst(i64::from(reserved_bytes(plan)));
     let flags = r.b.iconst(0);
-    let reserve = Inst::CallHelper { helper: helper::RINGBUF_RESERVE, args: vec![ring, bytes, flags] };
+    let reserve = Inst::CallHelper { helper: Helper::RINGBUF_RESERVE, args: vec![ring, bytes, flags] };
     let memory = r.b.inst(reserve, Type::Pointer(Region::MapValue { nullable: true }));
     let (filled, full) = (r.b.new_block(), r.b.new_block());
     let is_there = r.b.test(CompareOp::Ne, memory, 0);
@@ -42,7 +42,7 @@ pub fn emit(
         r.write_variable(plan, &mut record, &mut deferred, idx)?;
     }
     let flags = r.b.iconst(0);
-    r.b.call_helper(helper::RINGBUF_SUBMIT, &[base, flags]);
+    r.b.call_helper(Helper::RINGBUF_SUBMIT, &[base, flags]);
     r.b.jump(done, &[]);
 
     r.b.switch_to(full);

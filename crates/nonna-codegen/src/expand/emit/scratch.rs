@@ -5,12 +5,11 @@
 //! word is in memory on purpose: a value read from memory is unknown to the verifier, so that it
 //! need not follow each combination of present and absent fields.
 
-use nonna_bpf::MemSize;
+use nonna_bpf::{Helper, MemSize};
 use nonna_event::DropReason;
 use nonna_ir::{BinaryOp, Block, CompareOp, FieldSource, Slot, Value};
 
 use super::super::function::Rewriter;
-use super::super::helper;
 use super::super::shorthand::Shorthand;
 use super::deferred::Deferred;
 use super::filter::Filter;
@@ -75,7 +74,7 @@ pub fn emit(
     let ring = r.x.ring(plan.schema.ring);
     let ring = r.b.map_handle(ring);
     let flags = r.b.iconst(0);
-    let outcome = r.b.call_helper(helper::RINGBUF_OUTPUT, &[ring, base, length, flags]);
+    let outcome = r.b.call_helper(Helper::RINGBUF_OUTPUT, &[ring, base, length, flags]);
     let full = r.b.new_block();
     let sent = r.b.test(CompareOp::Eq, outcome, 0);
     r.b.branch(sent, done, full);

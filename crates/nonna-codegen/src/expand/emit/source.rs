@@ -1,9 +1,9 @@
 //! Sources of variable fields: how their bytes get into the tail.
 
+use nonna_bpf::Helper;
 use nonna_ir::{BinaryOp, Block, CompareOp, FieldSource, PathSource, Space, Value};
 
 use super::super::function::Rewriter;
-use super::super::helper;
 use super::super::shorthand::Shorthand;
 use super::Plan;
 use super::comm;
@@ -149,14 +149,14 @@ impl Rewriter<'_, '_> {
     /// Lets the kernel write the running task's name.
     pub(super) fn write_comm(&mut self, to: Value) {
         let bytes = self.b.iconst(i64::from(comm::COMM_BYTES));
-        self.b.call_helper(helper::GET_CURRENT_COMM, &[to, bytes]);
+        self.b.call_helper(Helper::GET_CURRENT_COMM, &[to, bytes]);
     }
 
     pub(super) fn write_text(&mut self, record: &mut Record, field: Field, space: Space, pointer: Value) {
         let place = record.place(self, field.room_bytes);
         let helper = match space {
-            Space::Kernel => helper::PROBE_READ_KERNEL_STR,
-            Space::User => helper::PROBE_READ_USER_STR,
+            Space::Kernel => Helper::PROBE_READ_KERNEL_STR,
+            Space::User => Helper::PROBE_READ_USER_STR,
         };
         let room = self.b.iconst(i64::from(field.max_bytes) + 1);
         let read = self.b.call_helper(helper, &[place.address, room, pointer]);
@@ -187,8 +187,8 @@ impl Rewriter<'_, '_> {
         let length = self.b.select(fits, copied.length, max);
         let length = self.b.op(BinaryOp::And, length, i64::from(mask));
         let helper = match copied.space {
-            Space::Kernel => helper::PROBE_READ_KERNEL,
-            Space::User => helper::PROBE_READ_USER,
+            Space::Kernel => Helper::PROBE_READ_KERNEL,
+            Space::User => Helper::PROBE_READ_USER,
         };
         let outcome = self.b.call_helper(helper, &[place.address, length, copied.pointer]);
         let (kept, failed, done) = (self.b.new_block(), self.b.new_block(), self.b.new_block());
@@ -212,7 +212,7 @@ impl Rewriter<'_, '_> {
         let context = self.context()?;
         let room = self.b.iconst(i64::from(field.max_bytes));
         let flags = self.b.iconst(if space == Space::User { USER_STACK_FLAG } else { 0 });
-        let read = self.b.call_helper(helper::GET_STACK, &[context, place.address, room, flags]);
+        let read = self.b.call_helper(Helper::GET_STACK, &[context, place.address, room, flags]);
         let present = self.b.test(CompareOp::Sgt, read, 0);
         let done = self.present_or_absent(record, field, present);
         record.keep(self, &place, field.descriptor_offset, read, read, false);
@@ -231,7 +231,7 @@ impl Rewriter<'_, '_> {
         let place = record.place(self, field.room_bytes);
         let present = self.b.test(CompareOp::Ne, walked.length, 0);
         let done = self.present_or_absent(record, field, present);
-        self.b.call_helper(helper::PROBE_READ_KERNEL, &[place.address, walked.kept, walked.text]);
+        self.b.call_helper(Helper::PROBE_READ_KERNEL, &[place.address, walked.kept, walked.text]);
         record.keep(self, &place, field.descriptor_offset, walked.kept, walked.length, false);
         self.b.jump_into(done);
         Ok(())

@@ -4,14 +4,13 @@
 //! processes' memory only where they may sleep. For another task both fields are absent; the agent then
 //! reads /proc.
 
-use nonna_bpf::{Hook, MemSize};
+use nonna_bpf::{Helper, Hook, MemSize};
 use nonna_ir::{
     Block, CompareOp, Function, FunctionBuilder, FunctionKind, Inst, Region, Space, Type, Value, ValueDef,
 };
 
 use super::super::Expander;
 use super::super::function::Rewriter;
-use super::super::helper;
 use super::super::shorthand::Shorthand;
 use super::super::words::{self, Pattern, Text};
 use super::record::Record;
@@ -97,7 +96,7 @@ impl Rewriter<'_, '_> {
         let context = self.b.slot(8, 8);
         let context = self.b.slot_address(context);
         self.b.put(context, 0, MemSize::DW, state);
-        self.b.call_helper(helper::LOOP, &[steps, step, context, flags]);
+        self.b.call_helper(Helper::LOOP, &[steps, step, context, flags]);
         let found = self.b.get(state, search::FOUND, MemSize::DW);
         self.b.jump(searched, &[found]);
         self.b.switch_to(absent);
@@ -186,7 +185,7 @@ fn env_step(function_name: String, name: &[u8]) -> Function {
     let piece = b.add(state, i64::from(search::PIECE));
     let room = b.iconst(i64::from(STEP_BYTES));
     let from = b.cast(at, Type::USER);
-    let read = b.call_helper(helper::PROBE_READ_USER_STR, &[piece, room, from]);
+    let read = b.call_helper(Helper::PROBE_READ_USER_STR, &[piece, room, from]);
     let is_read = b.test(CompareOp::Sge, read, 0);
     b.require(is_read, stop);
     let read = b.at_least_one(read);

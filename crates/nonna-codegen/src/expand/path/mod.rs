@@ -8,12 +8,11 @@ mod pseudo;
 mod step;
 mod walk;
 
-use nonna_bpf::MemSize;
+use nonna_bpf::{Helper, MemSize};
 use nonna_ir::{FuncId, FunctionBuilder, PathSource, Slot, Type, Value};
 
 use super::Expander;
 use super::function::Rewriter;
-use super::helper;
 use super::shorthand::Shorthand;
 use super::types::Chunk;
 use crate::CodegenError;
@@ -91,7 +90,7 @@ impl Layout {
         let to = b.add(work, i64::from(work::MOUNT_MEMBERS));
         let bytes = b.iconst(i64::from(self.mount.bytes));
         let from = b.add(mount, i64::from(self.mount.offset));
-        let outcome = b.call_helper(helper::PROBE_READ_KERNEL, &[to, bytes, from]);
+        let outcome = b.call_helper(Helper::PROBE_READ_KERNEL, &[to, bytes, from]);
         let is_read = b.test(nonna_ir::CompareOp::Eq, outcome, 0);
         b.require(is_read, failed);
     }
@@ -188,7 +187,7 @@ impl Rewriter<'_, '_> {
         let walked = self.walk_path(source, pointer)?;
         // The walk leaves a NUL behind the text, so that the copy can have a constant size and ends by itself.
         let room = self.b.iconst(i64::from(max_bytes));
-        let read = self.b.call_helper(helper::PROBE_READ_KERNEL_STR, &[to, room, walked.text]);
+        let read = self.b.call_helper(Helper::PROBE_READ_KERNEL_STR, &[to, room, walked.text]);
         let is_there = self.b.test(nonna_ir::CompareOp::Ne, walked.length, 0);
         let zero = self.b.iconst(0);
         Ok(self.b.select(is_there, read, zero))

@@ -4,11 +4,10 @@
 //! from the file system's magic number: `pipe:[123]`, `socket:[123]`, `anon_inode:[eventfd]`, `net:[4026531840]`,
 //! `/memfd:name (deleted)`.
 
-use nonna_bpf::MemSize;
+use nonna_bpf::{Helper, MemSize};
 use nonna_ir::{BinaryOp, Block, CompareOp, Function, FunctionBuilder, FunctionKind, Type, Value};
 
 use super::super::Expander;
-use super::super::helper;
 use super::super::shorthand::Shorthand;
 use super::{NEEDED_FOR, work};
 use crate::CodegenError;
@@ -113,7 +112,7 @@ fn around(b: &mut FunctionBuilder, work: Value, before: &[u8], name: Value, afte
     write(b, work, work::TEXT, before);
     let to = b.add(work, i64::from(work::TEXT + length_of(before)));
     let room = b.iconst(i64::from(work::NAME_MAX_BYTES) + 1);
-    let read = b.call_helper(helper::PROBE_READ_KERNEL_STR, &[to, room, name]);
+    let read = b.call_helper(Helper::PROBE_READ_KERNEL_STR, &[to, room, name]);
     let is_read = b.test(CompareOp::Sgt, read, 0);
     let one = b.iconst(1);
     let read = b.select(is_read, read, one);
@@ -202,7 +201,7 @@ fn namespace(
     let bracket_at = before_digits(b, work, digits_at, b":[");
     let copy = b.add(work, i64::from(work::TEXT + KIND_AT));
     let room = b.iconst(i64::from(KIND_MAX_BYTES) + 1);
-    let read = b.call_helper(helper::PROBE_READ_KERNEL_STR, &[copy, room, kind]);
+    let read = b.call_helper(Helper::PROBE_READ_KERNEL_STR, &[copy, room, kind]);
     let is_read = b.test(CompareOp::Sgt, read, 0);
     let one = b.iconst(1);
     let read = b.select(is_read, read, one);
@@ -212,7 +211,7 @@ fn namespace(
     let start = b.op(BinaryOp::And, start, 63);
     let to = b.binary(BinaryOp::Add, work, start);
     let to = b.add(to, i64::from(work::TEXT));
-    b.call_helper(helper::PROBE_READ_KERNEL, &[to, kind_bytes, copy]);
+    b.call_helper(Helper::PROBE_READ_KERNEL, &[to, kind_bytes, copy]);
     finish_number(b, work, start);
     Ok(())
 }

@@ -3,10 +3,9 @@
 //! What the walk knows is kept in its working memory and not on the stack: the verifier forgets what memory
 //! of a map holds, so that it looks at one step instead of following thousands.
 
-use nonna_bpf::MemSize;
+use nonna_bpf::{Helper, MemSize};
 use nonna_ir::{BinaryOp, Block, CompareOp, Function, FunctionBuilder, FunctionKind, Inst, Type, Value};
 
-use super::super::helper;
 use super::super::shorthand::Shorthand;
 use super::{Layout, TEXT_MAX_BYTES, work};
 
@@ -27,7 +26,7 @@ pub fn build(layout: &Layout) -> Function {
     let names = b.slot_address(slot);
     let bytes = b.iconst(i64::from(layout.names.bytes));
     let from = b.add(dentry, i64::from(layout.names.offset));
-    let outcome = b.call_helper(helper::PROBE_READ_KERNEL, &[names, bytes, from]);
+    let outcome = b.call_helper(Helper::PROBE_READ_KERNEL, &[names, bytes, from]);
     let is_read = b.test(CompareOp::Eq, outcome, 0);
     b.require(is_read, stop);
 
@@ -90,7 +89,7 @@ fn prepend(b: &mut FunctionBuilder, work: Value, name: Value, length: Value, don
     b.put_const(text, work::TEXT - 1, MemSize::B, i64::from(b'/'));
     let to = b.add(text, i64::from(work::TEXT));
     let bytes = b.op(BinaryOp::And, length, i64::from(work::NAME_MAX_BYTES));
-    b.call_helper(helper::PROBE_READ_KERNEL, &[to, bytes, name]);
+    b.call_helper(Helper::PROBE_READ_KERNEL, &[to, bytes, name]);
     b.jump(done, &[]);
 
     b.switch_to(full);

@@ -1,12 +1,11 @@
 //! The walk: where it starts, where it ends, and what is not walked at all.
 
-use nonna_bpf::MemSize;
+use nonna_bpf::{Helper, MemSize};
 use nonna_ir::{
     BinaryOp, Block, CompareOp, FuncId, Function, FunctionBuilder, FunctionKind, Inst, Region, Type, Value,
 };
 
 use super::super::Expander;
-use super::super::helper;
 use super::super::shorthand::Shorthand;
 use super::super::types::Chunk;
 use super::{Layout, NEEDED_FOR, TEXT_MAX_BYTES, work};
@@ -60,7 +59,7 @@ pub fn build(
     let members = b.slot_address(slot);
     let bytes = b.iconst(i64::from(first.chunk.bytes));
     let from = b.add(dentry, i64::from(first.chunk.offset));
-    let outcome = b.call_helper(helper::PROBE_READ_KERNEL, &[members, bytes, from]);
+    let outcome = b.call_helper(Helper::PROBE_READ_KERNEL, &[members, bytes, from]);
     let is_read = b.test(CompareOp::Eq, outcome, 0);
     b.require(is_read, none);
     b.put(work, work::DENTRY, MemSize::DW, dentry);
@@ -192,7 +191,7 @@ fn run(b: &mut FunctionBuilder, work: Value, step: FuncId, suffix_bytes: Value) 
     let steps = b.iconst(MAX_STEPS);
     let step = b.inst(Inst::FunctionAddress(step), Type::Pointer(Region::Function));
     let flags = b.iconst(0);
-    b.call_helper(helper::LOOP, &[steps, step, context, flags]);
+    b.call_helper(Helper::LOOP, &[steps, step, context, flags]);
 
     let (bare, done) = (b.new_block(), b.new_block());
     let length = b.get(work, work::LENGTH, MemSize::DW);

@@ -2,70 +2,76 @@
 //!
 //! Everything that is merged, moved or dropped is decided by these tables; what is not in them stays where it is.
 
-use nonna_bpf::MapType;
+use nonna_bpf::{Helper, MapType};
 use nonna_ir::{Arena, Function, Inst, MapDecl, MapId, Region, Type};
 
 /// Helpers that give one answer during a whole run of a program: a program is not moved to another processor, and the
 /// current task and its credentials are those in whose name it runs.
-const CONSTANT_HELPERS: &[(u32, &str)] = &[
-    (8, "get_smp_processor_id"),
-    (14, "get_current_pid_tgid"),
-    (15, "get_current_uid_gid"),
-    (35, "get_current_task"),
-    (42, "get_numa_node_id"),
-    (80, "get_current_cgroup_id"),
-    (123, "get_current_ancestor_cgroup_id"),
-    (158, "get_current_task_btf"),
-    (173, "get_func_ip"),
-    (174, "get_attach_cookie"),
-    (175, "task_pt_regs"),
-    (185, "get_func_arg_cnt"),
+const CONSTANT_HELPERS: &[Helper] = &[
+    Helper::GET_SMP_PROCESSOR_ID,
+    Helper::GET_CURRENT_PID_TGID,
+    Helper::GET_CURRENT_UID_GID,
+    Helper::GET_CURRENT_TASK,
+    Helper::GET_NUMA_NODE_ID,
+    Helper::GET_CURRENT_CGROUP_ID,
+    Helper::GET_CURRENT_ANCESTOR_CGROUP_ID,
+    Helper::GET_CURRENT_TASK_BTF,
+    Helper::GET_FUNC_IP,
+    Helper::GET_ATTACH_COOKIE,
+    Helper::TASK_PT_REGS,
+    Helper::GET_FUNC_ARG_CNT,
 ];
 
 /// Helpers that only answer, but differently each time: nobody misses them where the answer is not used.
-const ANSWERING_HELPERS: &[(u32, &str)] = &[
-    (5, "ktime_get_ns"),
-    (7, "get_prandom_u32"),
-    (118, "jiffies64"),
-    (125, "ktime_get_boot_ns"),
-    (160, "ktime_get_coarse_ns"),
-    (208, "ktime_get_tai_ns"),
+const ANSWERING_HELPERS: &[Helper] = &[
+    Helper::KTIME_GET_NS,
+    Helper::GET_PRANDOM_U32,
+    Helper::JIFFIES64,
+    Helper::KTIME_GET_BOOT_NS,
+    Helper::KTIME_GET_COARSE_NS,
+    Helper::KTIME_GET_TAI_NS,
 ];
 
 /// Helpers that write to maps, rings and the memory they are given, but not to what kernel and user pointers point to.
-const HARMLESS_HELPERS: &[(u32, &str)] = &[
-    (1, "map_lookup_elem"),
-    (2, "map_update_elem"),
-    (3, "map_delete_elem"),
-    (4, "probe_read"),
-    (16, "get_current_comm"),
-    (25, "perf_event_output"),
-    (27, "get_stackid"),
-    (45, "probe_read_str"),
-    (67, "get_stack"),
-    (112, "probe_read_user"),
-    (113, "probe_read_kernel"),
-    (114, "probe_read_user_str"),
-    (115, "probe_read_kernel_str"),
-    (120, "get_ns_current_pid_tgid"),
-    (130, "ringbuf_output"),
-    (131, "ringbuf_reserve"),
-    (132, "ringbuf_submit"),
-    (133, "ringbuf_discard"),
-    (134, "ringbuf_query"),
-    (147, "d_path"),
-    (165, "snprintf"),
-    (182, "strncmp"),
-    (195, "map_lookup_percpu_elem"),
+const HARMLESS_HELPERS: &[Helper] = &[
+    Helper::MAP_LOOKUP_ELEM,
+    Helper::MAP_UPDATE_ELEM,
+    Helper::MAP_DELETE_ELEM,
+    Helper::PROBE_READ,
+    Helper::GET_CURRENT_COMM,
+    Helper::PERF_EVENT_OUTPUT,
+    Helper::GET_STACKID,
+    Helper::PROBE_READ_STR,
+    Helper::GET_STACK,
+    Helper::PROBE_READ_USER,
+    Helper::PROBE_READ_KERNEL,
+    Helper::PROBE_READ_USER_STR,
+    Helper::PROBE_READ_KERNEL_STR,
+    Helper::GET_NS_CURRENT_PID_TGID,
+    Helper::RINGBUF_OUTPUT,
+    Helper::RINGBUF_RESERVE,
+    Helper::RINGBUF_SUBMIT,
+    Helper::RINGBUF_DISCARD,
+    Helper::RINGBUF_QUERY,
+    Helper::D_PATH,
+    Helper::SNPRINTF,
+    Helper::STRNCMP,
+    Helper::MAP_LOOKUP_PERCPU_ELEM,
 ];
 
-fn lists(table: &[(u32, &str)], helper: u32) -> bool {
-    table.iter().any(|(number, _)| *number == helper)
+/// Whether a helper only answers: no memory written, no state changed.
+pub(crate) fn only_answers(helper: Helper) -> bool {
+    CONSTANT_HELPERS.contains(&helper) || ANSWERING_HELPERS.contains(&helper)
+}
+
+/// Whether a helper leaves tasks and other structures of the kernel and of processes as they are.
+fn is_harmless(helper: Helper) -> bool {
+    only_answers(helper) || HARMLESS_HELPERS.contains(&helper)
 }
 
 /// Whether the result depends on nothing but the operands during one run, so that a second such instruction is the first
 /// one again.
-pub(super) fn is_pure(inst: &Inst) -> bool {
+pub(crate) fn is_pure(inst: &Inst) -> bool {
     match inst {
         Inst::Const(_)
         | Inst::Binary { .. }
@@ -81,7 +87,7 @@ pub(super) fn is_pure(inst: &Inst) -> bool {
         | Inst::DataAddress(_)
         | Inst::MapHandle(_)
         | Inst::FunctionAddress(_) => true,
-        Inst::CallHelper { helper, .. } => lists(CONSTANT_HELPERS, *helper),
+        Inst::CallHelper { helper, .. } => CONSTANT_HELPERS.contains(helper),
         _ => false,
     }
 }
@@ -89,7 +95,7 @@ pub(super) fn is_pure(inst: &Inst) -> bool {
 /// Whether it reads memory that the module does not own: kernel structures, user memory, the context. Such memory may be
 /// changed by others at any time, so that reading once for twice is one of the outcomes that reading twice has; but not
 /// across an instruction by which the program itself changes it.
-pub(super) fn reads_world(function: &Function, inst: &Inst) -> bool {
+pub(crate) fn reads_world(function: &Function, inst: &Inst) -> bool {
     match inst {
         Inst::LoadKernel { .. } | Inst::LoadUser { .. } => true,
         Inst::Load { pointer, .. } => function.type_of(*pointer) == Type::Pointer(Region::Context),
@@ -99,43 +105,24 @@ pub(super) fn reads_world(function: &Function, inst: &Inst) -> bool {
 
 /// Whether it may change what [`reads_world`] reads. Functions of the module are taken to; so are helpers that are not
 /// known to be harmless.
-pub(super) fn changes_world(inst: &Inst) -> bool {
+pub(crate) fn changes_world(inst: &Inst) -> bool {
     match inst {
         Inst::Call { .. } => true,
-        Inst::CallHelper { helper, .. } => {
-            !(lists(CONSTANT_HELPERS, *helper)
-                || lists(ANSWERING_HELPERS, *helper)
-                || lists(HARMLESS_HELPERS, *helper))
-        }
+        Inst::CallHelper { helper, .. } => !is_harmless(*helper),
         _ => false,
     }
 }
 
 /// Whether nothing is missed where the result is not used. Writes to memory are not in question here.
-pub(super) fn is_removable(function: &Function, inst: &Inst, maps: &Arena<MapId, MapDecl>) -> bool {
+pub(crate) fn is_removable(function: &Function, inst: &Inst, maps: &Arena<MapId, MapDecl>) -> bool {
     match inst {
         Inst::Load { .. } | Inst::EqualBytes { .. } | Inst::EqualText { .. } => true,
-        Inst::CallHelper { helper, .. } => {
-            lists(CONSTANT_HELPERS, *helper) || lists(ANSWERING_HELPERS, *helper)
-        }
+        Inst::CallHelper { helper, .. } => only_answers(*helper),
         // Looking a key up keeps it from being thrown out of a map that forgets what is not used.
         Inst::MapLookup { map, .. } => {
             let forgets = |map: &MapDecl| matches!(map.map_type, MapType::LruHash | MapType::LruPercpuHash);
             maps.get(*map).is_some_and(|map| !forgets(map))
         }
         inst => is_pure(inst) || reads_world(function, inst),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use nonna_bpf::Helper;
-
-    #[test]
-    fn numbers_and_names_are_the_kernels() {
-        for (number, name) in [CONSTANT_HELPERS, ANSWERING_HELPERS, HARMLESS_HELPERS].concat() {
-            assert_eq!(Helper::from_id(number), Helper::from_name(name), "{name}");
-        }
     }
 }

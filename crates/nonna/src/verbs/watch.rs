@@ -59,6 +59,9 @@ const SENSITIVE: &[&str] = &[
     "/run/secrets/kubernetes.io/",
 ];
 
+/// What a call returns where there is no such file (`-ENOENT`).
+const NOT_FOUND: i64 = -2;
+
 /// Places that programs write to all the time without keeping anything.
 const TRANSIENT: &[&str] = &["/dev/null", "/dev/tty", "/dev/pts/", "/dev/ptmx", "/proc/self/", "/dev/zero"];
 
@@ -234,6 +237,7 @@ impl<'a> Selection<'a> {
         }
         match name {
             "file_open" | "file_open_failed" => self.file_open(schema),
+            "process_exec_failed" => found_only(schema),
             "connect" | "accept" | "listen" | "udp_send" => internet_only(schema),
             _ => None,
         }
@@ -252,6 +256,12 @@ impl<'a> Selection<'a> {
         let kept = Predicate::Not(Box::new(begins_with(TRANSIENT.to_vec())));
         Some(Predicate::Any(vec![Predicate::All(vec![writes, kept]), begins_with(sensitive.collect())]))
     }
+}
+
+/// Shells try one folder after the other: that a program is not there is no news.
+fn found_only(schema: &EventSchema) -> Option<Predicate> {
+    let field = schema.field_idx("result")?;
+    Some(Predicate::Integer { field, relation: Relation::Ne, value: NOT_FOUND })
 }
 
 /// Of sockets, those that speak with other machines or over loopback.

@@ -15,12 +15,19 @@ const NEEDS: &[Need] =
 pub fn tests(suite: Suite) -> Suite {
     let with = |need| [NEEDS, &[need]].concat();
     let clock = with(Need::Feature(Feature::PerfEvent));
-    let uprobe = with(Need::Feature(Feature::Uprobe));
+    // Libraries are found by the linker's cache.
+    let uprobe =
+        [NEEDS, &[Need::Feature(Feature::Uprobe), Need::Path("/etc/ld.so.cache"), Need::Tool("sh")]].concat();
+    let with_true = with(Need::Tool("true"));
     suite
         .test(KernelTest::new("begin_prints_and_exits", NEEDS, begin_prints_and_exits))
         .test(KernelTest::new("maps_print_at_the_end", &clock, maps_print_at_the_end))
         .test(KernelTest::new("maps_print_as_json", &clock, maps_print_as_json))
-        .test(KernelTest::new("exec_of_a_command_has_the_right_parent", NEEDS, exec_has_the_right_parent))
+        .test(KernelTest::new(
+            "exec_of_a_command_has_the_right_parent",
+            &with_true,
+            exec_has_the_right_parent,
+        ))
         .test(KernelTest::new("user_functions_are_found_by_name", &uprobe, user_functions_are_found))
         .test(KernelTest::new("exit_codes_are_the_scripts", NEEDS, exit_codes_are_the_scripts))
         .test(KernelTest::new("wrong_scripts_end_with_1", NEEDS, wrong_scripts_end_with_1))
@@ -68,7 +75,7 @@ fn exec_has_the_right_parent() -> Outcome {
     let script = r#"rawtracepoint:sched_process_exec /pid == cpid/ {
         printf("%d %d %s\n", pid, curtask->real_parent->tgid, comm); exit(); }"#;
     let child = Command::new(NONNA)
-        .args(["trace", "-e", script, "-c", "/bin/true"])
+        .args(["trace", "-e", script, "-c", "true"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
@@ -83,7 +90,7 @@ fn exec_has_the_right_parent() -> Outcome {
 
 fn user_functions_are_found() -> Outcome {
     let script = r#"uprobe:libc:getpid, uprobe:libc:getppid { printf("%s\n", func); exit(); }"#;
-    let output = nonna(&["trace", "--duration", "5s", "-e", script, "-c", "/bin/sh -c 'exec /bin/true'"])?;
+    let output = nonna(&["trace", "--duration", "5s", "-e", script, "-c", "sh -c 'exec true'"])?;
     let text = stdout(&output);
     assert!(text.contains("getp"), "{}", all(&output));
     Ok(())

@@ -20,11 +20,15 @@ const N_PROGRAMS: usize = 500;
 
 /// Adds the tests of this file.
 pub fn tests(suite: Suite) -> Suite {
+    let with = |needs: &[Need]| [NEEDS, needs].concat();
+    let shell = with(&[Need::Tool("sh"), Need::Tool("cat"), Need::Path("/etc/shadow")]);
+    let cat = with(&[Need::Tool("cat"), Need::Path("/etc/shadow")]);
+    let program = with(&[Need::Tool("true")]);
     suite
-        .test(KernelTest::new("a_shell_is_told_as_json", NEEDS, a_shell_is_told_as_json))
+        .test(KernelTest::new("a_shell_is_told_as_json", &shell, a_shell_is_told_as_json))
         .test(KernelTest::new("connections_are_told", NEEDS, connections_are_told))
-        .test(KernelTest::new("sentences_are_for_people", NEEDS, sentences_are_for_people))
-        .test(KernelTest::new("no_exec_is_lost", NEEDS, no_exec_is_lost))
+        .test(KernelTest::new("sentences_are_for_people", &cat, sentences_are_for_people))
+        .test(KernelTest::new("no_exec_is_lost", &program, no_exec_is_lost))
         .test(KernelTest::new("exits_are_told_once", NEEDS, exits_are_told_once))
         .test(KernelTest::new("without_root_it_says_what_it_lacks", &[Need::Root], without_root))
         .test(KernelTest::new("unknown_events_are_refused", NEEDS, unknown_events_are_refused))
@@ -91,14 +95,14 @@ fn a_shell_is_told_as_json() -> Outcome {
     let file = folder.path().join("x");
     let watch = Watch::start(&["-f", "json"])?;
     let script = format!("cat /etc/shadow > {}; exit 3", file.display());
-    let mut shell = Command::new("/bin/sh").args(["-c", &script]).spawn()?;
+    let mut shell = Command::new("sh").args(["-c", &script]).spawn()?;
     let pid = shell.id();
     shell.wait()?;
     let output = watch.stop()?;
     let events = objects(&output)?;
     let shells = of(&events, "process_exec", "sh");
     let shell = shells.iter().find(|e| e["process"]["pid"] == pid).ok_or_else(|| all(&output))?;
-    assert_eq!(shell["process"]["args"], serde_json::json!(["/bin/sh", "-c", script]));
+    assert_eq!(shell["process"]["args"], serde_json::json!(["sh", "-c", script]));
     assert_eq!(shell["process"]["ppid"], std::process::id());
     assert_eq!(shell["process"]["user"], "root");
     let cats = of(&events, "process_exec", "cat");
@@ -153,7 +157,7 @@ fn connections_are_told() -> Outcome {
 
 fn sentences_are_for_people() -> Outcome {
     let watch = Watch::start(&[])?;
-    Command::new("/bin/cat").arg("/etc/shadow").stdout(Stdio::null()).status()?;
+    Command::new("cat").arg("/etc/shadow").stdout(Stdio::null()).status()?;
     let output = watch.stop()?;
     let text = stdout(&output);
     let told = text.lines().any(|line| {
@@ -166,7 +170,7 @@ fn sentences_are_for_people() -> Outcome {
 fn no_exec_is_lost() -> Outcome {
     let watch = Watch::start(&["-f", "json"])?;
     for _ in 0..N_PROGRAMS {
-        Command::new("/bin/true").status()?;
+        Command::new("true").status()?;
     }
     let output = watch.stop()?;
     let events = objects(&output)?;

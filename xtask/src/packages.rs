@@ -13,6 +13,7 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("bash", "bash"),
     ("bpftool", "bpftool"),
     ("bpftrace", "bpftrace"),
+    ("clang", "clang"),
     ("clang-14", "clang-14"),
     ("curl", "curl"),
     ("dpkg-deb", "dpkg"),

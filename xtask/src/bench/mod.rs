@@ -4,12 +4,14 @@
 //! by round, and prints medians, best cases and spreads side by side. Benchmarks assert nothing; goals are printed with the result.
 
 mod measure;
+mod probes;
 mod start;
 mod watched;
 
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Subcommand;
 
 use crate::workspace::Workspace;
@@ -19,11 +21,25 @@ use crate::workspace::Workspace;
 pub enum Bench {
     /// From process start to attached and to the first event, and peak memory, against bpftrace.
     Start(start::Options),
+    /// Time and instructions of an event in the kernel, against the same program in C compiled by clang.
+    Probes(probes::Options),
 }
 
 /// Runs one benchmark.
 pub fn command(workspace: &Workspace, bench: &Bench) -> Result<ExitCode> {
     match bench {
         Bench::Start(options) => start::command(workspace, options),
+        Bench::Probes(options) => probes::command(workspace, options),
     }
+}
+
+/// Builds nonna as it ships and says where it lies.
+fn build(workspace: &Workspace) -> Result<PathBuf> {
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--quiet", "--package", "nonna"])
+        .current_dir(&workspace.root)
+        .status()
+        .context("run cargo build")?;
+    anyhow::ensure!(status.success(), "nonna does not build");
+    Ok(workspace.metadata.target_directory.join("release/nonna").into_std_path_buf())
 }

@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use nonna_testkit::Share;
 
@@ -40,7 +40,7 @@ pub struct Options {
 pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let nonna = match &options.nonna {
         Some(path) => path.clone(),
-        None => build(workspace)?,
+        None => super::build(workspace)?,
     };
     if let Some(missing) = packages::ensure_tools(&["bpftrace"])?.first() {
         anyhow::bail!("the peer is missing: {missing}");
@@ -87,16 +87,6 @@ pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     println!("{} rounds in turns; median, best and spread (middle half) of each", options.rounds);
     print(&subjects, &series);
     Ok(ExitCode::SUCCESS)
-}
-
-fn build(workspace: &Workspace) -> Result<PathBuf> {
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "--package", "nonna"])
-        .current_dir(&workspace.root)
-        .status()
-        .context("run cargo build")?;
-    anyhow::ensure!(status.success(), "nonna does not build");
-    Ok(workspace.metadata.target_directory.join("release/nonna").into_std_path_buf())
 }
 
 /// Makes a system call now and then while something is measured.

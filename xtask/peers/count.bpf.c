@@ -1,0 +1,13 @@
+/* The peer of `@ = count()`. */
+#include "kernel.h"
+
+COUNT(calls, 1);
+
+SEC("tp_btf/sys_enter")
+int on_sys_enter(u64 *ctx)
+{
+	u32 key = 0;
+
+	add_one(&calls, &key);
+	return 0;
+}

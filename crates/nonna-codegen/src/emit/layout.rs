@@ -109,9 +109,14 @@ fn follower(function: &MFunction, block: MBlock, is_left: &[bool]) -> Option<MBl
         End::Exit => None,
         End::Jump { op, then, otherwise, .. } => {
             let exits = |block: MBlock| function.blocks[block.idx()].end == End::Exit;
-            // A test of bits cannot be turned around.
-            let otherwise_first =
-                op == nonna_bpf::JumpOp::Set || exits(then) || (!exits(otherwise) && is_rare(function, then));
+            let detours = |detour: MBlock, to: MBlock| {
+                is_rare(function, detour) && function.blocks[detour.idx()].end == End::Goto(to)
+            };
+            // A test of bits cannot be turned around. One jump over a detour is less than one to it and one back.
+            let otherwise_first = op == nonna_bpf::JumpOp::Set
+                || detours(otherwise, then)
+                || (!detours(then, otherwise)
+                    && (exits(then) || (!exits(otherwise) && is_rare(function, then))));
             if otherwise_first { left(otherwise).or(left(then)) } else { left(then).or(left(otherwise)) }
         }
     }

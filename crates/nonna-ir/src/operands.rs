@@ -153,6 +153,16 @@ impl Terminator {
         first.into_iter().chain(second)
     }
 
+    /// [`jumps`](Self::jumps), to be changed.
+    pub fn jumps_mut(&mut self) -> impl Iterator<Item = &mut Jump> {
+        let (first, second) = match self {
+            Terminator::Jump(jump) => (Some(jump), None),
+            Terminator::Branch { then, otherwise, .. } => (Some(then), Some(otherwise)),
+            Terminator::Return(_) => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+
     /// Blocks that may follow, in order.
     pub fn successors(&self) -> impl Iterator<Item = Block> {
         self.jumps().map(|jump| jump.block)

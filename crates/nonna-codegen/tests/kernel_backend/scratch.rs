@@ -15,6 +15,7 @@ pub fn tests() -> Vec<KernelTest> {
         test("large_slots_work_and_are_given_back", &[], large_slots_work_and_are_given_back),
         test("small_slots_stay_on_the_stack", &[], small_slots_stay_on_the_stack),
         test("a_run_without_scratch_memory_is_counted", &[], a_run_without_scratch_memory_is_counted),
+        test("memory_is_claimed_where_it_is_needed", &[], memory_is_claimed_where_it_is_needed),
         test("programs_that_sleep_have_memory_of_their_task", &[], programs_that_sleep),
         test(
             "runs_that_interrupt_others_keep_their_memory",
@@ -102,6 +103,63 @@ fn a_run_without_scratch_memory_is_counted() -> Outcome {
     }
     assert_eq!(run::words(&loaded, ".data", 0)[0], 2 * 7);
     assert_eq!(run::words(&loaded, "drops", 0).iter().sum::<u64>(), 1);
+    Ok(())
+}
+
+/// A call that asks for nothing ends without memory; one that asks uses it in a loop.
+const ASKED: &str = r#"
+data0 "asked" mutable align 8 "\x00\x00\x00\x00\x00\x00\x00\x00"
+func0 program "big" hook begin {
+  slot0: 4096 align 8
+block0:
+  v0 = slot_address slot0
+  v1 = data_address data0
+  v2 = load u64 v1
+  v3 = const 0
+  branch v2, block1(v3), block5(v3)
+block1(v4: int):
+  v5 = const 4088
+  v6 = ule v4, v5
+  branch v6, block2, block3
+block2:
+  v7 = add v0, v4 : slot
+  store u64 v7, v2
+  v8 = const 8
+  v9 = add v4, v8
+  jump block1(v9)
+block3:
+  v10 = load u64 v0+4088
+  v11 = const 9
+  v12 = ult v10, v11
+  branch v12, block5(v10), block4
+block4:
+  return v11
+block5(v13: int):
+  return v13
+}
+"#;
+
+fn memory_is_claimed_where_it_is_needed() -> Outcome {
+    let object = compile(ASKED.parse()?, &run::target(), &Options::default())?;
+    let loaded = run::load(&object);
+    let asked = run::map(&loaded, ".data");
+    let scratch = run::map(&loaded, "scratch_big");
+    // What is asked for, and what the program returns with memory and where all of it is taken.
+    let cases = [(0u64, 0, 0), (7, 7, 0), (9, 9, 0)];
+    for taken in [0, 1u8] {
+        let entry = vec![taken; scratch.value_bytes()];
+        for (value, with, without) in cases {
+            asked.update(&0u32.to_ne_bytes(), &value.to_ne_bytes(), UpdateMode::Any)?;
+            for key in 0..3u32 {
+                scratch.update(&key.to_ne_bytes(), &entry, UpdateMode::Any)?;
+            }
+            let expected = if taken == 0 { with } else { without };
+            assert_eq!(loaded.programs()[0].run_once()?, expected, "asked for {value}, taken: {taken}");
+            assert_eq!(is_taken(&loaded, 0), taken == 1, "asked for {value}");
+        }
+    }
+    // The call that asked for nothing missed nothing.
+    assert_eq!(run::words(&loaded, "drops", 0).iter().sum::<u64>(), 2);
     Ok(())
 }
 

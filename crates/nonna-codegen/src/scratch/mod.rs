@@ -1,18 +1,22 @@
 //! Scratch memory: map values for private memory that the stack does not hold.
 //!
-//! A function that needs it claims an entry of its own map before anything else and releases it at every return. A
-//! program can be interrupted by itself on the same processor, also in the middle of a claim, so an entry is taken by
+//! A function that needs it claims an entry of its own map where the ways to all uses part, and releases it on every way from there
+//! that needs it no more. A program can be interrupted by itself on the same processor, also in the middle of a claim, so an entry is taken by
 //! exchanging a word in it: whoever finds 0 has it. Where all entries are taken the run is given up and counted.
 //! A program that may sleep would keep entries from others for long, so its memory belongs to the task instead.
+
+mod site;
 
 use nonna_bpf::{AtomicOp, Helper, MapFlags, MapType, MemSize};
 use nonna_event::DropReason;
 use nonna_ir::{
-    BinaryOp, Block, Entity, Function, FunctionBuilder, Inst, Jump, MapDecl, MapId, Module, Region, Slot,
-    Terminator, Type, Value,
+    BinaryOp, Block, CompareOp, Entity, Function, FunctionBuilder, Inst, Jump, MapDecl, MapId, Module,
+    Region, Slot, Terminator, Type, Value,
 };
+use rustc_hash::FxHashMap;
 
 use crate::CodegenError;
+use site::Site;
 
 /// Bytes of a per-CPU map value at most (`PCPU_MIN_UNIT_SIZE` in include/linux/percpu.h).
 pub const MAX_VALUE_BYTES: u32 = 32 * 1024;
@@ -141,12 +145,12 @@ pub fn move_to_scratch(
     let drops = crate::expand::drops_map(module);
     let n_events = u32::try_from(module.events.len()).expect("fewer than 2^32 events");
     let counter = DropReason::ScratchBusy.counter(n_events);
-    let entry = function.entry();
-    let mut claim = Claim { b: FunctionBuilder::resume(function, entry), owner, key: None, maps };
-    let body = claim.move_body(entry);
+    let (site, function) = Site::of(function, chosen);
+    let mut claim = Claim { b: FunctionBuilder::resume(function, site.block), owner, key: None, maps };
+    let body = claim.move_body(&site);
     let bases = claim.write(body, (drops, counter));
     claim.redirect(&layout, &bases);
-    claim.release_at_returns(body, bases[0]);
+    claim.release(&site, body, bases[0]);
     let mut function = claim.b.finish();
     // What moved takes no stack; the numbers of the others stay.
     for (slot, ..) in &layout.places {
@@ -165,14 +169,18 @@ struct Claim {
 }
 
 impl Claim {
-    /// Empties the entry block; what it held goes to a new one.
-    fn move_body(&mut self, entry: Block) -> Block {
+    /// Empties the block of the claim; what it held goes to a new one, after the addresses that were computed too early.
+    fn move_body(&mut self, site: &Site) -> Block {
         let body = self.b.new_block();
         let function = self.b.function_mut();
-        let params = std::mem::take(&mut function.blocks[entry].params);
-        let taken = std::mem::take(&mut function.blocks[entry]);
+        for (home, id) in &site.early {
+            function.blocks[*home].insts.retain(|other| other != id);
+        }
+        let params = std::mem::take(&mut function.blocks[site.block].params);
+        let mut taken = std::mem::take(&mut function.blocks[site.block]);
+        taken.insts.splice(0..0, site.early.iter().map(|(_, id)| *id));
         function.blocks[body] = taken;
-        function.blocks[entry].params = params;
+        function.blocks[site.block].params = params;
         body
     }
 
@@ -186,22 +194,31 @@ impl Claim {
         self.key = Some(self.b.slot_address(slot));
         let (claimed, none) = (self.b.new_block(), self.b.new_block());
         let base = self.b.block_param(claimed, Type::Pointer(Region::MapValue { nullable: false }));
-        for nth in 0..entries {
-            self.store_key(i64::from(nth));
-            let value = self.entry(self.maps[0], none);
-            let one = self.b.iconst(1);
-            let (op, size) = (AtomicOp::Exchange, MemSize::DW);
-            let exchange = Inst::Atomic { op, pointer: value, offset: 0, size, value: one, expected: None };
-            let taken = self.b.inst(exchange, Type::Int);
-            let next = self.b.new_block();
-            self.b.terminate(Terminator::Branch {
-                condition: taken,
-                then: Jump { block: next, args: Vec::new() },
-                otherwise: Jump { block: claimed, args: vec![value] },
-            });
-            self.b.switch_to(next);
-        }
-        self.b.jump(none, &[]);
+        let (attempt, next) = (self.b.new_block(), self.b.new_block());
+        let nth = self.b.block_param(attempt, Type::Int);
+        let first = self.b.iconst(0);
+        self.b.jump(attempt, &[first]);
+        self.b.switch_to(attempt);
+        self.store_key(nth);
+        let value = self.entry(self.maps[0], none);
+        let one = self.b.iconst(1);
+        let (op, size) = (AtomicOp::Exchange, MemSize::DW);
+        let exchange = Inst::Atomic { op, pointer: value, offset: 0, size, value: one, expected: None };
+        let taken = self.b.inst(exchange, Type::Int);
+        self.b.terminate(Terminator::Branch {
+            condition: taken,
+            then: Jump { block: next, args: Vec::new() },
+            otherwise: Jump { block: claimed, args: vec![value] },
+        });
+        self.b.switch_to(next);
+        let (one, end) = (self.b.iconst(1), self.b.iconst(i64::from(entries)));
+        let following = self.b.binary(BinaryOp::Add, nth, one);
+        let is_one_left = self.b.compare(CompareOp::Ult, following, end);
+        self.b.terminate(Terminator::Branch {
+            condition: is_one_left,
+            then: Jump { block: attempt, args: vec![following] },
+            otherwise: Jump { block: none, args: Vec::new() },
+        });
         self.b.switch_to(claimed);
         let mut bases = vec![base];
         for nth in 1..self.maps.len() {
@@ -212,9 +229,8 @@ impl Claim {
         bases
     }
 
-    fn store_key(&mut self, key: i64) {
+    fn store_key(&mut self, key: Value) {
         let pointer = self.key.expect("the key's address is made first");
-        let key = self.b.iconst(key);
         self.b.store(pointer, 0, MemSize::W, key);
     }
 
@@ -248,7 +264,8 @@ impl Claim {
     /// Counts what was given up, and returns 0: all went well, and nothing is denied.
     fn give_up(&mut self, none: Block, (drops, counter): (MapId, u32)) {
         self.b.switch_to(none);
-        self.store_key(i64::from(counter));
+        let counter = self.b.iconst(i64::from(counter));
+        self.store_key(counter);
         let leave = self.b.new_block();
         let count = self.look_up(drops, leave);
         let one = self.b.iconst(1);
@@ -278,20 +295,56 @@ impl Claim {
         }
     }
 
-    /// Every return of the function's own code gives the entry back.
-    fn release_at_returns(&mut self, body: Block, base: Value) {
-        let blocks: Vec<Block> = self.b.function().blocks.keys().collect();
-        let is_own = |block: Block| block == body || block.idx() < body.idx();
-        for block in blocks.into_iter().filter(|block| is_own(*block)) {
-            if !matches!(self.b.function().blocks[block].terminator, Some(Terminator::Return(_))) {
-                continue;
-            }
-            let span = self.b.function().blocks[block].terminator_span;
+    /// Gives the entry back at every return behind the claim, and on every way from there to what other ways lead to as well.
+    fn release(&mut self, site: &Site, body: Block, base: Value) {
+        let is_behind = |block: Block| site.behind.get(block.idx()).copied().unwrap_or(block == body);
+        let mut doors: FxHashMap<Block, Block> = FxHashMap::default();
+        let blocks = (0..=body.idx()).map(Block::from_idx);
+        for block in blocks.filter(|block| *block != site.block && is_behind(*block)) {
+            let (span, mut end) = {
+                let data = &mut self.b.function_mut().blocks[block];
+                (data.terminator_span, data.terminator.take())
+            };
             self.b.at(span);
-            self.b.switch_to(block);
-            let zero = self.b.iconst(0);
-            self.b.store(base, 0, MemSize::DW, zero);
+            match &mut end {
+                Some(Terminator::Return(_)) => {
+                    self.b.switch_to(block);
+                    self.give_back(base);
+                }
+                Some(end) => {
+                    for jump in end.jumps_mut().filter(|jump| !is_behind(jump.block)) {
+                        jump.block = self.door(&mut doors, jump.block, base);
+                    }
+                }
+                None => {}
+            }
+            let data = &mut self.b.function_mut().blocks[block];
+            data.terminator = end;
+            data.terminator_span = span;
         }
+    }
+
+    /// The block on all ways out of the claim to a block.
+    fn door(&mut self, doors: &mut FxHashMap<Block, Block>, to: Block, base: Value) -> Block {
+        if let Some(door) = doors.get(&to) {
+            return *door;
+        }
+        let door = self.b.new_block();
+        let function = self.b.function();
+        let types: Vec<Type> =
+            function.blocks[to].params.iter().map(|param| function.type_of(*param)).collect();
+        let args: Vec<Value> =
+            types.into_iter().map(|value_type| self.b.block_param(door, value_type)).collect();
+        self.b.switch_to(door);
+        self.give_back(base);
+        self.b.jump(to, &args);
+        doors.insert(to, door);
+        door
+    }
+
+    fn give_back(&mut self, base: Value) {
+        let zero = self.b.iconst(0);
+        self.b.store(base, 0, MemSize::DW, zero);
     }
 }
 

@@ -6,6 +6,7 @@
 #define PEERS_KERNEL_H
 
 typedef unsigned char u8;
+typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long s64;

@@ -28,7 +28,7 @@ pub enum Tail {
         cursor_offset: u32,
         /// Offsets are at most this; one less than a power of two.
         mask: u32,
-        /// The end so far where it is known: before the first field.
+        /// The end so far where it is known: before the first field that may be shorter than its room.
         known_end: Option<u32>,
         /// The fields together could exceed the longest record, so that each is cut to what is left.
         bounded: bool,
@@ -108,6 +108,28 @@ impl Record {
             };
             r.b.put(self.base, cursor_offset, MemSize::W, end);
         }
+    }
+
+    /// A place for a field that always has `bytes` bytes, kept as the field whose descriptor is at `descriptor_offset`. Returns its address.
+    pub fn keep_whole(&mut self, r: &mut Rewriter<'_, '_>, descriptor_offset: u32, bytes: u32) -> Value {
+        let end = match &mut self.tail {
+            Tail::Placed { next_offset: end } | Tail::Packed { known_end: Some(end), .. }
+                if *end + bytes <= LONGEST_RECORD_BYTES =>
+            {
+                end
+            }
+            _ => {
+                let place = self.place(r, bytes);
+                let length = r.b.iconst(i64::from(bytes));
+                self.keep(r, &place, descriptor_offset, length, length, false);
+                return place.address;
+            }
+        };
+        let offset = *end;
+        *end += bytes.next_multiple_of(8);
+        r.b.put_const(self.base, descriptor_offset, MemSize::W, i64::from(offset | bytes << 16));
+        r.b.put_const(self.base, descriptor_offset + 4, MemSize::W, i64::from(bytes));
+        r.b.add(self.base, i64::from(offset))
     }
 
     /// Marks a field as absent.

@@ -70,7 +70,7 @@ pub fn emit(
     for idx in plan.variable_fields().filter(|idx| !tested.contains(idx)) {
         r.write_variable(plan, &mut record, &mut deferred, idx)?;
     }
-    let length = length(r, plan, &record);
+    let length = length(r, &record);
     let ring = r.x.ring(plan.schema.ring);
     let ring = r.b.map_handle(ring);
     let flags = r.b.iconst(0);
@@ -85,13 +85,15 @@ pub fn emit(
 }
 
 /// The record's length, bounded for the verifier.
-fn length(r: &mut Rewriter<'_, '_>, plan: &Plan<'_>, record: &Record) -> Value {
+fn length(r: &mut Rewriter<'_, '_>, record: &Record) -> Value {
     match record.tail {
         Tail::Packed { cursor_offset, mask, known_end: None, .. } => {
             let end = r.b.get(record.base, cursor_offset, MemSize::W);
             r.b.op(BinaryOp::And, end, i64::from(mask))
         }
-        _ => r.b.iconst(i64::from(plan.layout.fixed_bytes)),
+        Tail::Packed { known_end: Some(end), .. } | Tail::Placed { next_offset: end } => {
+            r.b.iconst(i64::from(end))
+        }
     }
 }
 

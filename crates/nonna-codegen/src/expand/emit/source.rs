@@ -140,10 +140,8 @@ impl Rewriter<'_, '_> {
 
     /// The running task's name with the zeros behind it; text ends at the first.
     fn write_comm_text(&mut self, record: &mut Record, descriptor_offset: u32) {
-        let place = record.place(self, comm::COMM_BYTES);
-        self.write_comm(place.address);
-        let length = self.b.iconst(i64::from(comm::COMM_BYTES));
-        record.keep(self, &place, descriptor_offset, length, length, false);
+        let to = record.keep_whole(self, descriptor_offset, comm::COMM_BYTES);
+        self.write_comm(to);
     }
 
     /// Lets the kernel write the running task's name.

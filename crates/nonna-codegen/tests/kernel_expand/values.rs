@@ -1,12 +1,12 @@
 //! Comparisons, copies and the other sources of fields, fed with the names that a test gives to `memfd_create`.
 
-use nonna_bpf::{Hook, SyscallPhase};
+use nonna_bpf::{Helper, Hook, SyscallPhase};
 use nonna_event::{Event, FieldType, Ring, Value};
 use nonna_ir::{DataDecl, FieldSource, Inst, Predicate, Relation, Space, Type};
 use nonna_testkit::{KernelTest, Outcome};
 use rustix::fs::MemfdFlags;
 
-use crate::kit::{Body, Builder, Fault, Running, text};
+use crate::kit::{Body, Builder, Fault, Running, string, text};
 
 pub fn tests() -> Vec<KernelTest> {
     vec![
@@ -14,6 +14,7 @@ pub fn tests() -> Vec<KernelTest> {
         crate::test("large_memory_is_zeroed_and_copied", &[], large_memory_is_zeroed_and_copied),
         crate::test("bytes_come_at_their_length", &[], bytes_come_at_their_length),
         crate::test("texts_say_when_they_were_cut", &[], texts_say_when_they_were_cut),
+        crate::test("names_of_tasks_stand_around_texts", &[], names_of_tasks_stand_around_texts),
         crate::test("stacks_are_addresses", &[], stacks_are_addresses),
     ]
 }
@@ -59,6 +60,38 @@ fn name_in_slot(body: &mut Body<'_>, name: nonna_ir::Value, bytes: u32) -> nonna
     body.b.zero(memory, 0, bytes);
     body.b.read_text(Space::User, name, memory, bytes);
     memory
+}
+
+/// The running task's name as a text field.
+fn own_name(body: &mut Body<'_>) -> FieldSource {
+    let slot = body.b.slot(16, 1);
+    let memory = body.b.slot_address(slot);
+    let bytes = body.b.iconst(16);
+    body.b.call_helper(Helper::GET_CURRENT_COMM, &[memory, bytes]);
+    let pointer = body.b.cast(memory, Type::KERNEL);
+    FieldSource::Text { space: Space::Kernel, pointer, max_bytes: 16 }
+}
+
+fn names_of_tasks_stand_around_texts() -> Outcome {
+    let (name, text) = (FieldType::Text { max_bytes: 16 }, FieldType::Text { max_bytes: 600 });
+    let fields = [("first", name.clone()), ("second", name.clone()), ("text", text), ("last", name)];
+    let mut running = on_memfd(
+        &fields,
+        |body, argument| {
+            let [first, second, last] = std::array::from_fn(|_| own_name(body));
+            let text = FieldSource::Text { space: Space::User, pointer: argument, max_bytes: 600 };
+            vec![first, second, text, last]
+        },
+        &[],
+    )?;
+    let own = std::fs::read_to_string("/proc/self/comm")?;
+    let long = "l".repeat(240);
+    for given in ["", "x", "seven s", "eight so", &long] {
+        let event = send(&mut running, given)?;
+        let found = ["first", "second", "text", "last"].map(|field| string(&event, field));
+        assert_eq!(found, [own.trim_end(), own.trim_end(), given, own.trim_end()]);
+    }
+    Ok(())
 }
 
 fn texts_and_bytes_compare_as_they_should() -> Outcome {

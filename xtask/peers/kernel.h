@@ -19,7 +19,6 @@ enum {
 	PERCPU_HASH = 5,
 	PERCPU_ARRAY = 6,
 	RINGBUF = 27,
-	NO_EXIST = 1,
 };
 
 static void *(*const map_lookup)(void *map, const void *key) = (void *)1;

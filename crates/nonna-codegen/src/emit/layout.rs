@@ -109,10 +109,18 @@ fn follower(function: &MFunction, block: MBlock, is_left: &[bool]) -> Option<MBl
         End::Exit => None,
         End::Jump { op, then, otherwise, .. } => {
             let exits = |block: MBlock| function.blocks[block.idx()].end == End::Exit;
+            // One jump over a detour is less than one to it and one back; so it is for a second test that may lead there too.
             let detours = |detour: MBlock, to: MBlock| {
-                is_rare(function, detour) && function.blocks[detour.idx()].end == End::Goto(to)
+                let data = &function.blocks[detour.idx()];
+                match data.end {
+                    End::Goto(next) => next == to && is_rare(function, detour),
+                    End::Jump { then, otherwise, .. } => {
+                        data.insts.is_empty() && (then == to || otherwise == to)
+                    }
+                    End::Exit => false,
+                }
             };
-            // A test of bits cannot be turned around. One jump over a detour is less than one to it and one back.
+            // A test of bits cannot be turned around.
             let otherwise_first = op == nonna_bpf::JumpOp::Set
                 || detours(otherwise, then)
                 || (!detours(then, otherwise)

@@ -6,7 +6,7 @@ use nonna_ir::{
 use smallvec::SmallVec;
 
 use super::alias::Aliases;
-use super::jumps_mut;
+use super::split::split_conditions;
 
 /// Detours followed in one go; a bound for loops of empty blocks.
 const MAX_HOPS: usize = 8;
@@ -27,6 +27,7 @@ fn step(function: &mut Function) -> bool {
     changed |= avoid_detours(function);
     changed |= drop_unreachable(function);
     changed |= merge_chains(function);
+    changed |= split_conditions(function);
     drop_unreachable(function) || changed
 }
 
@@ -96,7 +97,7 @@ pub(super) fn drop_unreachable(function: &mut Function) -> bool {
     function.blocks = kept;
     for block in function.blocks.keys() {
         if let Some(terminator) = &mut function.blocks[block].terminator {
-            for jump in jumps_mut(terminator) {
+            for jump in terminator.jumps_mut() {
                 jump.block = numbers[jump.block.idx()].expect("what a reachable block leads to is reachable");
             }
         }

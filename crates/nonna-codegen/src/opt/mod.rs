@@ -15,10 +15,9 @@ mod fold;
 mod numbering;
 mod params;
 mod scoped;
+mod split;
 
-use nonna_ir::{
-    Arena, Block, DataDecl, DataId, Function, Jump, MapDecl, MapId, Module, Terminator, ValueDef,
-};
+use nonna_ir::{Arena, Block, DataDecl, DataId, Function, MapDecl, MapId, Module, Terminator, ValueDef};
 
 /// Rounds of passes over one function. Two or three are usual; a bound keeps the time linear on any input.
 const MAX_ROUNDS: usize = 8;
@@ -93,16 +92,6 @@ fn optimize_function(function: &mut Function, declared: &Declarations<'_>) {
     }
 }
 
-/// Where a terminator goes, to change it.
-fn jumps_mut(terminator: &mut Terminator) -> impl Iterator<Item = &mut Jump> {
-    let (first, second) = match terminator {
-        Terminator::Jump(jump) => (Some(jump), None),
-        Terminator::Branch { then, otherwise, .. } => (Some(then), Some(otherwise)),
-        Terminator::Return(_) => (None, None),
-    };
-    first.into_iter().chain(second)
-}
-
 /// Removes those parameters of a block, and what jumps bring for them. A predecessor may be named more than once.
 fn remove_params(function: &mut Function, predecessors: &[Block], block: Block, removed: &[bool]) {
     let n_params = removed.len();
@@ -112,7 +101,7 @@ fn remove_params(function: &mut Function, predecessors: &[Block], block: Block, 
     };
     for &predecessor in predecessors {
         let terminator = function.blocks[predecessor].terminator.as_mut();
-        for jump in terminator.into_iter().flat_map(jumps_mut) {
+        for jump in terminator.into_iter().flat_map(Terminator::jumps_mut) {
             // A branch with both ways to the block is named twice, and treated once.
             if jump.block == block && jump.args.len() == n_params {
                 keep(&mut jump.args);

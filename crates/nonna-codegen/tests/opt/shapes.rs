@@ -281,3 +281,24 @@ fn filters_are_simplified_and_emits_that_never_happen_go() {
     let emits: Vec<&str> = text.lines().map(str::trim).filter(|line| line.starts_with('}')).collect();
     assert_eq!(emits, ["}", "}", "} when field0 == 1", "}"], "{text}");
 }
+
+#[test]
+fn joined_comparisons_become_two_branches() {
+    let body = |op: &str, more: &str| {
+        format!(
+            "block0: v0 = arg 0 v1 = arg 1 v2 = ult v0, v1 v3 = const 7 v4 = eq v1, v3 v5 = {op} v2, v4 {more}
+             branch v5, block1, block2
+             block1: v6 = const 1 return v6
+             block2: v7 = const 2 return v7"
+        )
+    };
+    let branches = |body: &str| -> Vec<String> {
+        let text = optimized("", body);
+        text.lines().filter(|line| line.starts_with("branch")).map(str::to_owned).collect()
+    };
+    assert_eq!(branches(&body("or", "")).len(), 2);
+    assert_eq!(branches(&body("and", "")).len(), 2);
+    // Whoever wants the answer as a number too pays for it once.
+    let stored = "v8 = data_address data0 store u64 v8, v5";
+    assert_eq!(branches(&body("or", stored)).len(), 1);
+}

@@ -84,6 +84,12 @@ pub const CASES: &[Case] = &[
         ..BEYOND
     },
     Case {
+        name: "highest by pid",
+        script: "rawtracepoint:sys_enter { @[pid] = max(args.id); }",
+        peer: "max.bpf.c",
+        ..BEYOND
+    },
+    Case {
         name: "histogram",
         script: "rawtracepoint:sys_enter { @ = hist(args.id); }",
         peer: "hist.bpf.c",

@@ -22,6 +22,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("file.path", "/home/anna/notes.txt"),
     ("file.new_path", "/home/anna/old.txt"),
     ("file.target", "/home/anna/letter.txt"),
+    ("module.parameters", "debug=1"),
     ("mount.source", "/dev/sdb1"),
     ("mount.target", "/mnt/photos"),
     ("mount.type", "ext4"),
@@ -55,6 +56,11 @@ const NUMBERS: &[(&str, u64)] = &[
     ("file.mode", 0o640),
     ("file.uid", 33),
     ("file.gid", 33),
+    ("file.type", 0x2000),
+    ("file.size_bytes", 4096),
+    ("device.major", 1),
+    ("device.minor", 3),
+    ("memory.access", 0),
     ("network.family", 2),
     ("network.protocol", 6),
     ("network.local_port", 51_324),
@@ -64,6 +70,9 @@ const NUMBERS: &[(&str, u64)] = &[
     ("identity.euid", 33),
     ("identity.gid", 33),
     ("identity.egid", 33),
+    ("identity.fsuid", 33),
+    ("identity.fsgid", 33),
+    ("identity.group_count", 2),
     ("namespace.flags", 0x4000_0000),
     ("ptrace.request", 16),
     ("bpf.program_type", 2),
@@ -81,8 +90,9 @@ pub fn observation(schema: &EventSchema, marks: Marks) -> Observation {
             ("/usr/bin/curl", &["curl"], "/usr/bin/bash")
         }
         "accept" | "listen" | "bind" => ("/usr/sbin/nginx", &["nginx"], "/usr/lib/systemd/systemd"),
+        "memory_access" => ("/usr/bin/gdb", &["gdb"], "/usr/bin/bash"),
         "mount" | "unmount" => ("/usr/bin/mount", &["mount"], "/usr/bin/bash"),
-        "module_load" => ("/usr/bin/kmod", &["modprobe"], "/usr/lib/systemd/systemd"),
+        "module_load" | "module_unload" => ("/usr/bin/kmod", &["modprobe"], "/usr/lib/systemd/systemd"),
         _ => ("/usr/bin/bash", &["bash"], "/usr/sbin/sshd"),
     };
     let process_of = |id, exe: &str, args: &[&str]| {
@@ -148,6 +158,7 @@ fn value(event: &str, field: &Field, marks: Marks) -> Value {
     let number = match name {
         // A file's number where there is one, else 0 for success.
         "result" if event == "file_open" => 3,
+        "result" if event == "memory_access" => 512,
         "signal" if event == "kill" => 15,
         _ => NUMBERS.iter().find(|(n, _)| *n == name).map_or(0, |(_, number)| *number),
     };
@@ -167,6 +178,10 @@ fn value(event: &str, field: &Field, marks: Marks) -> Value {
         }
         FieldType::Text { .. } | FieldType::Path => match by_name(CHOICES) {
             Some(choice) => text(choice.as_bytes().to_vec()),
+            // A part of the kernel comes from a file of its own.
+            None if event == "module_load" && name == "file.path" => {
+                text(marked("/lib/modules/wireguard.ko", marks))
+            }
             None => text(marked(by_name(TEXTS).unwrap_or("text"), marks)),
         },
         FieldType::TextList { .. } => {

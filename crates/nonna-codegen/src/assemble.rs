@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::btf::ObjectTypes;
 use crate::data::DataLayout;
 use crate::emit::Code;
+use crate::expand::Shared;
 use crate::hook::Placement;
 use crate::{CodegenError, Options};
 
@@ -28,6 +29,8 @@ pub struct Parts<'a> {
     pub module: &'a Module,
     /// Compiled functions.
     pub functions: &'a FxHashMap<FuncId, Compiled>,
+    /// Functions that the kernel proves by themselves.
+    pub shared: &'a [Shared],
     /// Where global data is.
     pub data: &'a DataLayout,
     /// Choices of the caller.
@@ -211,7 +214,9 @@ impl<'a, 'p> Linker<'a, 'p> {
     fn func_info(&mut self, slots: &[u32]) -> Vec<FuncInfo> {
         let mut found = Vec::with_capacity(self.starts.len());
         for &(id, start) in &self.starts {
-            let type_id = self.types.function(&self.parts.module.functions[id]).0;
+            let shared = self.parts.shared.iter().find(|shared| shared.function == id);
+            let memory_bytes = shared.map(|shared| shared.memory_bytes);
+            let type_id = self.types.function(&self.parts.module.functions[id], memory_bytes).0;
             found.push(FuncInfo { slot: slots[start], type_id });
         }
         found

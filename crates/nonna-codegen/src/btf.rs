@@ -50,13 +50,18 @@ impl ObjectTypes {
         self.builder.add_array(element, index, bytes)
     }
 
-    /// The type of a function: a program takes its context, a subprogram numbers; all return a number.
-    pub fn function(&mut self, function: &Function) -> TypeId {
+    /// The type of a function: a program takes its context, a subprogram numbers, one that the kernel proves by itself
+    /// memory of so many bytes; all return a number.
+    pub fn function(&mut self, function: &Function, memory_bytes: Option<u32>) -> TypeId {
         let result = self.builder.add_int("int", 4, IntEncoding::Signed);
         let is_program = matches!(function.kind, FunctionKind::Program { .. });
         let proto = if is_program {
             let context = self.builder.add_ptr(TypeId::VOID);
             self.builder.add_func_proto(result, &[Param { name: "ctx", type_id: context }])
+        } else if let Some(bytes) = memory_bytes {
+            let (number, memory) = (self.unsigned(8), self.bytes(bytes));
+            let type_id = self.builder.add_ptr(memory);
+            self.builder.add_func_proto(number, &[Param { name: "memory", type_id }])
         } else {
             let (number, entry) = (self.unsigned(8), function.entry());
             let names = ["a", "b", "c", "d", "e"];
@@ -68,7 +73,8 @@ impl ObjectTypes {
                 .collect();
             self.builder.add_func_proto(number, &params)
         };
-        let linkage = if is_program { Linkage::Global } else { Linkage::Static };
+        let is_global = is_program || memory_bytes.is_some();
+        let linkage = if is_global { Linkage::Global } else { Linkage::Static };
         self.builder.add_func(&identifier(&function.name), proto, linkage)
     }
 

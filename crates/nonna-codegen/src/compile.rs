@@ -36,7 +36,7 @@ const CALLEE_STACK_BYTES: u32 = 256;
 pub fn compile(mut module: Module, target: &Target, options: &Options<'_>) -> Result<Object, CodegenError> {
     check(&module)?;
     optimize(&mut module);
-    expand(&mut module, target, options)?;
+    let shared = expand(&mut module, target, options)?;
     optimize(&mut module);
     let mut compiler = Compiler::new(module, target, options);
     for id in compiler.programs() {
@@ -44,7 +44,7 @@ pub fn compile(mut module: Module, target: &Target, options: &Options<'_>) -> Re
     }
     let Compiler { module, data, done, .. } = compiler;
     let functions = done.into_iter().map(|(id, done)| (id, done.compiled)).collect();
-    assemble(&Parts { module: &module, functions: &functions, data: &data, options })
+    assemble(&Parts { module: &module, functions: &functions, shared: &shared, data: &data, options })
 }
 
 /// Refuses modules that break the rules of the intermediate representation.

@@ -25,7 +25,7 @@ mod scratch;
 
 pub use compile::compile;
 pub use error::CodegenError;
-pub use expand::{SYSCALL_WANTED_COMPAT, SYSCALL_WANTED_NATIVE, expand, syscall_table_name};
+pub use expand::{SYSCALL_WANTED_COMPAT, SYSCALL_WANTED_NATIVE, Shared, expand, syscall_table_name};
 pub use explain::SLUGS;
 pub use opt::{Declarations, Pass, optimize};
 pub use options::{KernelLoads, Options};

@@ -34,6 +34,8 @@ pub enum NameSet {
     BpfProgramType,
     /// Permission bits of a file, in octal.
     FileMode,
+    /// Kinds of files, from the upper bits of the mode (inode(7)).
+    FileType,
 }
 
 /// A number with its names.
@@ -69,6 +71,7 @@ impl NameSet {
         NameSet::BpfCommand,
         NameSet::BpfProgramType,
         NameSet::FileMode,
+        NameSet::FileType,
     ];
 
     /// The function that a script calls to give a number these names.
@@ -88,6 +91,7 @@ impl NameSet {
             NameSet::BpfCommand => "bpf_command",
             NameSet::BpfProgramType => "bpf_program_type",
             NameSet::FileMode => "file_mode",
+            NameSet::FileType => "file_type",
         }
     }
 
@@ -125,6 +129,7 @@ impl NameSet {
             NameSet::BpfProgramType => Named::One(by_position(BPF_PROGRAM_TYPES, number)),
             NameSet::CloneFlags => bits(CLONE_FLAGS, number),
             NameSet::MountFlags => bits(MOUNT_FLAGS, number),
+            NameSet::FileType => Named::One(by_number(FILE_TYPES, number & 0xf000)),
             NameSet::Errno => Named::One(by_number(ERRNOS, number)),
             NameSet::Signal => Named::One(by_number(SIGNALS, number)),
             NameSet::AddressFamily => Named::One(by_number(ADDRESS_FAMILIES, number)),
@@ -222,6 +227,18 @@ const IP_PROTOCOLS: Table = &[
     (136, "udplite"),
     (255, "raw"),
     (262, "mptcp"),
+];
+
+/// Kinds of files as tools print them. mknod(2) takes no kind for an ordinary file.
+const FILE_TYPES: Table = &[
+    (0, "file"),
+    (0x1000, "pipe"),
+    (0x2000, "character_device"),
+    (0x4000, "directory"),
+    (0x6000, "block_device"),
+    (0x8000, "file"),
+    (0xa000, "link"),
+    (0xc000, "socket"),
 ];
 
 /// `include/uapi/linux/capability.h`, by number.

@@ -9,7 +9,7 @@ use nonna_diag::{Format, Sources, render};
 use nonna_event::EventSchema;
 use nonna_kernel::Kernel;
 
-const SENSORS: &[&str] = &["process", "file", "network", "security", "module", "capability"];
+const SENSORS: &[&str] = &["process", "file", "mount", "network", "security", "module", "capability"];
 
 fn project(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
@@ -62,6 +62,7 @@ fn the_page_of_events_is_current() {
             continue;
         }
         let mut sources = Sources::new();
+        let text = format!("config = {{ missing_probes = ignore }}\n{text}");
         let id = sources.add(format!("{name}.bt"), text);
         let options = nonna_script::Options { sensors: true, ..nonna_script::Options::default() };
         let (compiled, diagnostics) = nonna_script::compile(&sources, id, &target, &options);

@@ -1,7 +1,7 @@
 //! Paths as texts: what a process wrote, joined with the folder that it counts from.
 //!
 //! The join is lexical: `..` takes away the part before it even where that is a link. A text was also read while the
-//! process could change it. Both is said by the mark `path_racy`.
+//! process could change it. Both is said by the mark `path_racy`. A path without a folder beside it is the kernel's own.
 
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ const JOINS: &[(&str, &[&str])] = &[
 ];
 /// Fields that say where a path counts from; none of them is told.
 const BASES: &[&str] = &["file.base", "file.new_base", "file.target_base", "mount.base"];
+/// What a call returns where nothing has the name (`-ENOENT`).
+const NO_ENTRY: i64 = -2;
 /// An event whose target is kept as it was written: a link's text is not looked up when the link is made.
 const SYMLINK: &str = "file_symlink";
 
@@ -26,8 +28,8 @@ const SYMLINK: &str = "file_symlink";
 pub(super) struct PathPlan {
     /// The schema without the folders.
     pub schema: Arc<EventSchema>,
-    /// Path and folder, by index.
-    joins: Vec<(usize, usize)>,
+    /// Path and folders, the nearest first, by index.
+    joins: Vec<(usize, Vec<usize>)>,
     /// Fields to leave out, last first.
     left_out: Vec<usize>,
 }
@@ -46,8 +48,8 @@ impl PathPlan {
             .iter()
             .filter(|(path, _)| schema.name != SYMLINK || *path != "file.target")
             .filter_map(|(path, bases)| {
-                let base = bases.iter().find_map(|base| schema.field_idx(base))?;
-                Some((schema.field_idx(path)?, base))
+                let bases: Vec<usize> = bases.iter().filter_map(|base| schema.field_idx(base)).collect();
+                Some((schema.field_idx(path)?, bases)).filter(|(_, bases)| !bases.is_empty())
             })
             .collect();
         let told = |idx: &usize| !left_out.contains(idx);
@@ -57,13 +59,20 @@ impl PathPlan {
 
     /// Joins the paths of an event and takes the folders away.
     pub fn apply(&self, event: &mut Event) {
-        for &(path, base) in &self.joins {
-            let base = match &event.values[base] {
-                Value::Text(base) => base.clone(),
-                _ => Text::default(),
-            };
-            if let Value::Text(path) = &mut event.values[path] {
-                join(path, &base);
+        // An empty text means the folder itself where the call allows that (`AT_EMPTY_PATH`), else the call fails so.
+        let empty_is_base = event.signed("result") != Some(NO_ENTRY);
+        for (path, bases) in &self.joins {
+            let base = bases.iter().find_map(|base| match &event.values[*base] {
+                Value::Text(base) => Some(base.clone()),
+                _ => None,
+            });
+            let Some(base) = base else { continue };
+            if let Value::Text(path) = &mut event.values[*path] {
+                if path.bytes.is_empty() && empty_is_base {
+                    *path = Text { racy: true, ..base };
+                } else {
+                    join(path, &base);
+                }
             }
         }
         for &idx in &self.left_out {

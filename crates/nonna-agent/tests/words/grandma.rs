@@ -147,6 +147,11 @@ fn all(which: Forms) -> Vec<Observation> {
     forms.extend(each("namespace_change", "namespace.flags", [0, 0x2000_0000, 0x7e02_0080]));
     forms.extend(each("user_change", "identity.euid", [0, 7]));
     forms.extend(each("user_change", "identity.uid", [0]));
+    forms.extend(each("user_change", "identity.fsuid", [0, 7]));
+    forms.extend(each("groups_change", "identity.group_count", 0..3));
+    forms.extend(each("memory_access", "memory.access", 0..2));
+    forms.extend(each("special_file_create", "file.type", [0, 0x1000, 0x2000, 0x6000, 0xc000]));
+    forms.extend([0, 9].map(|size| with(plain("file_truncate"), "file.size_bytes", Value::Signed(size))));
     for event in ["listen", "bind"] {
         for address in ["0.0.0.0", "::1", "192.0.2.1"] {
             forms.push(with(plain(event), "network.local_address", Value::Inet(address.parse().unwrap())));

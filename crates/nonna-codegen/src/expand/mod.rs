@@ -24,23 +24,29 @@ use crate::{CodegenError, Options};
 use function::Rewriter;
 use resources::Resources;
 
+pub use resources::Shared;
 pub(crate) use resources::drops_map;
 
 pub use syscall::{SYSCALL_WANTED_COMPAT, SYSCALL_WANTED_NATIVE, syscall_table_name};
 
-/// Expands the big instructions of every function of the module.
+/// Expands the big instructions of every function of the module; the result are functions that the kernel proves by
+/// themselves.
 ///
 /// # Errors
 ///
 /// [`CodegenError`] where the target lacks what an instruction needs.
-pub fn expand(module: &mut Module, target: &Target, options: &Options<'_>) -> Result<(), CodegenError> {
+pub fn expand(
+    module: &mut Module,
+    target: &Target,
+    options: &Options<'_>,
+) -> Result<Vec<Shared>, CodegenError> {
     let mut expander = Expander { module, target, options, resources: Resources::default() };
     expander.merge_syscalls()?;
     let ids: Vec<FuncId> = expander.module.functions.keys().collect();
     for id in ids {
         Rewriter::rewrite(&mut expander, id)?;
     }
-    Ok(())
+    Ok(expander.resources.shared)
 }
 
 /// What is known while a module is expanded.

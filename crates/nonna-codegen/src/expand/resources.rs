@@ -19,6 +19,18 @@ pub struct Resources {
     pub path_walk: Option<FuncId>,
     /// The steps of searches for environment variables, by name.
     pub env_steps: Vec<(Vec<u8>, FuncId)>,
+    /// Functions that the kernel proves by themselves.
+    pub shared: Vec<Shared>,
+}
+
+/// A function that the kernel proves once by itself, whoever calls it (`BTF_FUNC_GLOBAL`). It takes nothing but memory, and
+/// it tests the address against 0, since the kernel takes it for one that may be absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shared {
+    /// The function.
+    pub function: FuncId,
+    /// Bytes of the memory that its first argument points to.
+    pub memory_bytes: u32,
 }
 
 impl Expander<'_> {

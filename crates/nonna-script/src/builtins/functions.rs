@@ -56,6 +56,9 @@ pub(crate) enum ValueFunction {
     Delete,
     Len,
     KernelPointer,
+    /// `open_file`
+    OpenFile,
+    Folder,
     /// `overlay_upper`
     OverlayUpper,
     UserPointer,
@@ -132,6 +135,8 @@ const FUNCTIONS: &[Entry] = &[
     ("has_key", Function::Value(ValueFunction::HasKey), 2, 2, "has_key(@map, key)"),
     ("delete", Function::Value(ValueFunction::Delete), 1, 2, "delete(@map[key]) or delete(@map, key)"),
     ("len", Function::Value(ValueFunction::Len), 1, 1, "len(@map) or len(stack)"),
+    ("open_file", Function::Value(ValueFunction::OpenFile), 1, 1, "open_file(number)"),
+    ("folder", Function::Value(ValueFunction::Folder), 1, 1, "folder(number)"),
     ("overlay_upper", Function::Value(ValueFunction::OverlayUpper), 1, 1, "overlay_upper(inode)"),
     ("kptr", Function::Value(ValueFunction::KernelPointer), 1, 1, "kptr(pointer)"),
     ("uptr", Function::Value(ValueFunction::UserPointer), 1, 1, "uptr(pointer)"),

@@ -135,6 +135,8 @@ impl Checker<'_> {
             F::HasKey => self.key_call(name, args, span, |map, key| ExprKind::HasKey { map, key }),
             F::Delete => self.delete_value(name, args, span),
             F::Len => self.len(&args[0], span),
+            F::OpenFile => self.open_file(&args[0], span),
+            F::Folder => self.folder(&args[0], span),
             F::OverlayUpper => self.overlay_upper(&args[0], span),
             F::KernelPointer => self.move_pointer(&args[0], Space::Kernel, span),
             F::UserPointer => self.move_pointer(&args[0], Space::User, span),
@@ -237,8 +239,13 @@ impl Checker<'_> {
     }
 
     /// What a path is taken from: a file, a path or a directory entry of the kernel.
+    /// 0 is no path.
     pub(super) fn path_source(&mut self, arg: &ast::Expr) -> Option<(PathSource, Expr)> {
         let value = self.value(arg);
+        if value.constant() == Some(0) {
+            let ty = Type::Pointer { to: Rc::new(Shape::Void), space: Space::Kernel };
+            return Some((PathSource::Path, Expr { ty, ..value }));
+        }
         let name = self.record_of(&value.ty).map(|of| self.shapes.shape_name(&Shape::Record(of)));
         let source = match name.as_deref() {
             Some("struct file") => PathSource::File,

@@ -1,7 +1,7 @@
 //! `emit`: events of the user's own.
 
 use nonna_diag::{Diagnostic, Span};
-use nonna_event::{ARGS_MAX_BYTES, EventSchema, Field, FieldType, NameSet, Ring};
+use nonna_event::{ARGS_MAX_BYTES, EventSchema, Field, FieldType, NameSet, PATH_MAX_BYTES, Ring};
 
 use super::access::{split, whole};
 use super::{Checker, origin};
@@ -175,6 +175,11 @@ fn join_fields(known: &mut [Field], fields: Vec<Field>) -> Option<String> {
         match (&mut a.field_type, &b.field_type) {
             (FieldType::Text { max_bytes: x }, FieldType::Text { max_bytes: y })
             | (FieldType::Bytes { max_bytes: x }, FieldType::Bytes { max_bytes: y }) => *x = (*x).max(*y),
+            // A path is text that the kernel itself wrote.
+            (FieldType::Path, FieldType::Text { max_bytes }) if *max_bytes <= PATH_MAX_BYTES => {}
+            (x @ FieldType::Text { .. }, FieldType::Path) if x.max_tail_bytes() <= PATH_MAX_BYTES => {
+                *x = FieldType::Path;
+            }
             (x, y) if x == y => {}
             _ => return Some(format!("field `{}` is of another type", a.name)),
         }

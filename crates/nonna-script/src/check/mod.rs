@@ -7,6 +7,7 @@ mod access;
 mod arith;
 mod assign;
 mod call;
+mod descriptor;
 mod emit;
 mod event_fields;
 mod expr;

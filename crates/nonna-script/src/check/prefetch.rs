@@ -22,6 +22,10 @@ pub(super) fn prefetch(script: &Script, target: &Target) {
             ExprKind::Ident(name) if matches!(name.as_str(), "curtask" | "ppid" | "pcomm" | "comm") => {
                 names.add(Kind::Struct, "task_struct");
             }
+            ExprKind::Call { name, .. } if matches!(name.text.as_str(), "open_file" | "folder") => {
+                names.add(Kind::Struct, "task_struct");
+                names.add(Kind::Struct, "file");
+            }
             _ => {}
         };
         probe.predicate.iter().for_each(|predicate| predicate.visit(&mut visit));

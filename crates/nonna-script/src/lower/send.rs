@@ -1,6 +1,6 @@
 //! Records: the sources of their fields.
 
-use nonna_event::FieldType;
+use nonna_event::{FieldType, PATH_MAX_BYTES};
 use nonna_ir::{BinaryOp, CompareOp, FieldSource, Space as IrSpace, Type as IrType, Value};
 
 use super::body::{Body, copy_space};
@@ -57,6 +57,7 @@ impl Body<'_, '_> {
             | FieldType::Bool
             | FieldType::Named { .. } => FieldSource::Scalar(self.number(expr)),
             FieldType::Text { max_bytes } => self.text_source(expr, *max_bytes),
+            FieldType::Path => self.text_source(expr, PATH_MAX_BYTES),
             FieldType::Bytes { max_bytes } => self.bytes_source(expr, *max_bytes),
             FieldType::KernelStack { max_frames } => {
                 FieldSource::Stack { space: IrSpace::Kernel, max_frames: *max_frames }

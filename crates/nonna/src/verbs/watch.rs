@@ -38,11 +38,15 @@ pub struct SensorFile {
 pub const SENSORS: &[SensorFile] = &[
     SensorFile { text: include_str!("../../../../sensors/process.bt"), needs: None },
     SensorFile { text: include_str!("../../../../sensors/file.bt"), needs: None },
+    SensorFile { text: include_str!("../../../../sensors/mount.bt"), needs: None },
     SensorFile { text: include_str!("../../../../sensors/network.bt"), needs: None },
     SensorFile { text: include_str!("../../../../sensors/security.bt"), needs: None },
     SensorFile { text: include_str!("../../../../sensors/module.bt"), needs: Some("module_load") },
     SensorFile { text: include_str!("../../../../sensors/capability.bt"), needs: Some("cap_capable") },
 ];
+
+/// Kernels have different calls; a sensor inside serves those that are there.
+const MISSING_IS_FINE: &str = "config = { missing_probes = ignore }\n";
 
 /// The pages of the events of the sensors inside.
 const EVENT_PAGES: &str = include_str!("../../../../docs/events.md");
@@ -160,7 +164,7 @@ fn sensor_text(args: &WatchArgs, target: &Target) -> Result<String, Trouble> {
     if args.sensors.is_empty() {
         let has = |tracepoint| target.btf.tracepoint(tracepoint).is_ok_and(|found| found.is_some());
         let fitting = SENSORS.iter().filter(|file| file.needs.is_none_or(has));
-        return Ok(fitting.map(|file| file.text).collect());
+        return Ok([MISSING_IS_FINE].into_iter().chain(fitting.map(|file| file.text)).collect());
     }
     let texts = args.sensors.iter().map(|file| check::read(file)).collect::<Result<Vec<_>, _>>()?;
     Ok(texts.join("\n"))

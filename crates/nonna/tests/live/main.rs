@@ -2,6 +2,7 @@
 //!
 //! Each test runs the built command as a person would and looks at what it printed and how it ended.
 
+mod files;
 mod trace;
 mod watch;
 
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
         .features(|feature| Kernel::new().probe(feature))
         .objects(OBJECTS)
         .path(NONNA);
-    watch::tests(trace::tests(suite)).main()
+    files::tests(watch::tests(trace::tests(suite))).main()
 }
 
 /// What the kernel holds of programs, maps and links.

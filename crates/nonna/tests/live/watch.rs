@@ -35,14 +35,14 @@ pub fn tests(suite: Suite) -> Suite {
 }
 
 /// A running `nonna watch`.
-struct Watch {
+pub struct Watch {
     child: Child,
     stderr: BufReader<ChildStderr>,
 }
 
 impl Watch {
     /// Starts it and waits until it watches.
-    fn start(args: &[&str]) -> std::io::Result<Self> {
+    pub fn start(args: &[&str]) -> std::io::Result<Self> {
         let mut child = Command::new(NONNA)
             .arg("watch")
             .args(args)
@@ -63,7 +63,7 @@ impl Watch {
     }
 
     /// Ends it as Ctrl-C does and returns what it printed.
-    fn stop(self) -> std::io::Result<Output> {
+    pub fn stop(self) -> std::io::Result<Output> {
         // Records of the last moment are still on their way.
         std::thread::sleep(Duration::from_millis(100));
         let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
@@ -81,7 +81,8 @@ impl Watch {
     }
 }
 
-fn objects(output: &Output) -> Result<Vec<Value>, serde_json::Error> {
+/// The lines of JSON that were printed.
+pub fn objects(output: &Output) -> Result<Vec<Value>, serde_json::Error> {
     stdout(output).lines().map(serde_json::from_str).collect()
 }
 

@@ -148,6 +148,31 @@ pub(super) fn directory_create(observation: &Observation) -> String {
     told(observation, "made", "tried to make", &what)
 }
 
+pub(super) fn special_file_create(observation: &Observation) -> String {
+    let path = shown_or(observation, "file.path", "a file");
+    let what = match observation.shown("file.type").as_str() {
+        "pipe" => format!("{path}, a pipe between programs"),
+        "socket" => format!("{path}, where programs can call it"),
+        "character_device" | "block_device" => format!("{path}, a way to talk to a device"),
+        _ => path,
+    };
+    told(observation, "made", "tried to make", &what)
+}
+
+pub(super) fn truncate(observation: &Observation) -> String {
+    let path = file(observation, "file.path", true);
+    if observation.signed("file.size_bytes") == Some(0) {
+        return told(observation, "emptied", "tried to empty", &path);
+    }
+    told(observation, "changed", "tried to change", &format!("the length of {path}"))
+}
+
+pub(super) fn root_change(observation: &Observation) -> String {
+    let folder = shown_or(observation, "file.path", "one folder");
+    let what = format!("to see only what is in {folder}");
+    told(observation, "chose", "tried", &what)
+}
+
 pub(super) fn chmod(observation: &Observation) -> String {
     const SET_USER_ID: u64 = 0o4000;
     const SET_GROUP_ID: u64 = 0o2000;

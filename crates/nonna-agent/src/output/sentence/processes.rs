@@ -126,3 +126,11 @@ pub(super) fn ptrace(observation: &Observation) -> String {
     }
     told(observation, "took hold of", "", &what)
 }
+
+pub(super) fn memory_access(observation: &Observation) -> String {
+    let whose = format!("the memory of {}", target(observation));
+    match observation.unsigned("memory.access") {
+        Some(0) => told(observation, "read", "tried to read", &whose),
+        _ => told(observation, "changed", "tried to change", &whose),
+    }
+}

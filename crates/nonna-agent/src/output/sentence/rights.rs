@@ -17,6 +17,11 @@ pub(super) fn user_change(observation: &Observation) -> String {
         return told(observation, "", "tried to change", "its user");
     }
     let (real, used) = (observation.unsigned("identity.uid"), observation.unsigned("identity.euid"));
+    let files = observation.unsigned("identity.fsuid");
+    if files.is_some() && files != used {
+        let what = format!("files with the rights of {}", user(observation, "identity.fsuid"));
+        return told(observation, "now opens", "", &what);
+    }
     if used.is_some() && used != real {
         let rights = match used {
             Some(0) => "the rights of root, who may do everything".to_owned(),
@@ -35,6 +40,16 @@ pub(super) fn group_change(observation: &Observation) -> String {
     told(observation, "joined", "tried to join", &group)
 }
 
+pub(super) fn groups_change(observation: &Observation) -> String {
+    let what = match observation.unsigned("identity.group_count") {
+        Some(0) => return told(observation, "left", "tried to leave", "all its other groups"),
+        Some(1) => "one other group".to_owned(),
+        Some(count) => format!("{count} other groups"),
+        None => "other groups".to_owned(),
+    };
+    told(observation, "joined", "tried to join", &what)
+}
+
 pub(super) fn capability_use(observation: &Observation) -> String {
     let number = observation.unsigned("capability").unwrap_or(u64::MAX);
     let right = match words::capability(number) {
@@ -50,6 +65,11 @@ pub(super) fn module_load(observation: &Observation) -> String {
         return told(observation, "", "tried to add", &format!("{name} to the core of the system"));
     }
     told(observation, "added", "", &format!("{name} to the core of the system, where nothing stops it"))
+}
+
+pub(super) fn module_unload(observation: &Observation) -> String {
+    let name = shown_or(observation, "module.name", "a part");
+    told(observation, "took", "tried to take", &format!("{name} out of the core of the system"))
 }
 
 pub(super) fn bpf_load(observation: &Observation) -> String {

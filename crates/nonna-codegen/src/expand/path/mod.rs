@@ -13,6 +13,7 @@ use nonna_ir::{FuncId, FunctionBuilder, PathSource, Slot, Type, Value};
 
 use super::Expander;
 use super::function::Rewriter;
+use super::resources::Shared;
 use super::shorthand::Shorthand;
 use super::types::Chunk;
 use crate::CodegenError;
@@ -112,7 +113,7 @@ pub struct Walked {
 }
 
 impl Expander<'_> {
-    /// The subprogram `walk(work, vfsmount, dentry) -> length`.
+    /// The subprogram `walk(work) -> length`.
     fn path_walk(&mut self) -> Result<FuncId, CodegenError> {
         if let Some(function) = self.resources.path_walk {
             return Ok(function);
@@ -137,6 +138,7 @@ impl Expander<'_> {
         let walk = walk::build(self, &layout, step, pseudo)?;
         let walk = self.module.functions.push(walk);
         self.resources.path_walk = Some(walk);
+        self.resources.shared.push(Shared { function: walk, memory_bytes: work::BYTES });
         Ok(walk)
     }
 }
@@ -152,8 +154,9 @@ impl Rewriter<'_, '_> {
         };
         let slot = self.path_slot();
         let work = self.b.slot_address(slot);
-        let (mount, dentry) = (self.b.cast(mount, Type::KERNEL), self.b.cast(dentry, Type::KERNEL));
-        let length = self.b.call(walk, &[work, mount, dentry], Type::Int);
+        self.b.put(work, work::MOUNT, MemSize::DW, mount);
+        self.b.put(work, work::DENTRY, MemSize::DW, dentry);
+        let length = self.b.call(walk, &[work], Type::Int);
         let start = self.b.get(work, work::START, MemSize::W);
         let start = self.b.op(nonna_ir::BinaryOp::And, start, i64::from(TEXT_MAX_BYTES - 1));
         let text = self.b.binary(nonna_ir::BinaryOp::Add, work, start);

@@ -42,7 +42,10 @@ impl First {
     }
 }
 
-/// `walk(work, vfsmount, dentry) -> bytes of the whole path, 0 where there is none`
+/// `walk(work) -> bytes of the whole path, 0 where there is none`
+///
+/// Mount and dentry lie in the working memory, so that the function takes nothing but that: the kernel then proves it once
+/// by itself instead of again for each call.
 pub fn build(
     x: &Expander<'_>,
     layout: &Layout,
@@ -50,11 +53,15 @@ pub fn build(
     pseudo: FuncId,
 ) -> Result<Function, CodegenError> {
     let first = First::new(x)?;
-    let params = [Type::SLOT, Type::KERNEL, Type::KERNEL];
-    let mut builder = FunctionBuilder::new("path_walk", FunctionKind::Subprogram, &params, Type::Int);
+    let mut builder = FunctionBuilder::new("path_walk", FunctionKind::Subprogram, &[Type::SLOT], Type::Int);
     let b = &mut builder;
-    let (work, dentry) = (b.param(0), b.param(2));
-    let none = b.new_block();
+    let (work, none) = (b.param(0), b.new_block());
+    // Nobody calls it without memory, but the kernel wants to see that.
+    let is_lent = b.test(CompareOp::Ne, work, 0);
+    b.require(is_lent, none);
+    let vfsmount = b.get(work, work::MOUNT, MemSize::DW);
+    let dentry = b.get(work, work::DENTRY, MemSize::DW);
+    let dentry = b.cast(dentry, Type::KERNEL);
     let slot = b.slot(first.chunk.bytes.next_multiple_of(8), 8);
     let members = b.slot_address(slot);
     let bytes = b.iconst(i64::from(first.chunk.bytes));
@@ -62,12 +69,11 @@ pub fn build(
     let outcome = b.call_helper(Helper::PROBE_READ_KERNEL, &[members, bytes, from]);
     let is_read = b.test(CompareOp::Eq, outcome, 0);
     b.require(is_read, none);
-    b.put(work, work::DENTRY, MemSize::DW, dentry);
 
-    start_mount(b, layout, none);
+    start_mount(b, layout, work, vfsmount, none);
     let parent = first.get(b, members, first.parent);
     let operations = first.get(b, members, first.operations);
-    name_by_file_system(b, x, layout, pseudo, (parent, operations))?;
+    name_by_file_system(b, x, layout, pseudo, &Start { work, dentry, parent, operations })?;
     let hash_link = first.get(b, members, first.hash_link);
     let suffix_bytes = start_text(b, work, dentry, parent, hash_link);
     find_root(b, x, layout, work)?;
@@ -78,8 +84,7 @@ pub fn build(
 }
 
 /// Where the walk starts among the mounts.
-fn start_mount(b: &mut FunctionBuilder, layout: &Layout, none: Block) {
-    let (work, vfsmount) = (b.param(0), b.param(1));
+fn start_mount(b: &mut FunctionBuilder, layout: &Layout, work: Value, vfsmount: Value, none: Block) {
     let (known, unknown, done) = (b.new_block(), b.new_block(), b.new_block());
     let is_known = b.test(CompareOp::Ne, vfsmount, 0);
     b.branch(is_known, known, unknown);
@@ -95,15 +100,22 @@ fn start_mount(b: &mut FunctionBuilder, layout: &Layout, none: Block) {
     b.jump_into(done);
 }
 
+/// The first dentry with two of its members.
+struct Start {
+    work: Value,
+    dentry: Value,
+    parent: Value,
+    operations: Value,
+}
+
 /// Leaves the walk for dentries that their file system names: pipes, sockets, memory files.
 fn name_by_file_system(
     b: &mut FunctionBuilder,
     x: &Expander<'_>,
     layout: &Layout,
     pseudo: FuncId,
-    (parent, operations): (Value, Value),
+    &Start { work, dentry, parent, operations }: &Start,
 ) -> Result<(), CodegenError> {
-    let (work, dentry) = (b.param(0), b.param(2));
     let ordinary = b.new_block();
     let has_operations = b.test(CompareOp::Ne, operations, 0);
     b.require(has_operations, ordinary);

@@ -157,7 +157,7 @@ impl Dispatcher {
             self.b.put(args, position * 8, MemSize::DW, value);
         }
         let mut cases = self.cases(sensors, |numbers| &numbers.compat);
-        let socket_cases = self.cases(sensors, |numbers| numbers.socketcall.as_slice());
+        let socket_cases = self.cases(sensors, |numbers| &numbers.socketcall);
         if socket_cases.is_empty() {
             self.dispatch(call.index, &cases);
             return;

@@ -12,7 +12,7 @@ mod numbers;
 mod sensor;
 
 use nonna_bpf::{Hook, SyscallPhase};
-use nonna_ir::{DataDecl, DataId, FuncId, FunctionKind};
+use nonna_ir::{DataDecl, DataId, FuncId, Function, FunctionBuilder, FunctionKind, Type};
 
 use super::Expander;
 use crate::CodegenError;
@@ -43,6 +43,20 @@ struct Sensor {
     numbers: Numbers,
 }
 
+/// Whether two functions differ only in their names and in the calls that they serve.
+fn does_the_same(a: &Function, b: &Function) -> bool {
+    (&a.blocks, &a.insts, &a.values, &a.slots, a.result)
+        == (&b.blocks, &b.insts, &b.values, &b.slots, b.result)
+}
+
+/// A function that does nothing and that nobody calls.
+fn nothing(name: &str) -> Function {
+    let mut builder = FunctionBuilder::new(name, FunctionKind::Subprogram, &[], Type::Int);
+    let zero = builder.iconst(0);
+    builder.ret(zero);
+    builder.finish()
+}
+
 impl Expander<'_> {
     /// Turns the programs on system calls into functions of two dispatchers.
     pub fn merge_syscalls(&mut self) -> Result<(), CodegenError> {
@@ -63,8 +77,10 @@ impl Expander<'_> {
         Ok(())
     }
 
-    fn sensors(&self, phase: SyscallPhase) -> Result<Vec<Sensor>, CodegenError> {
-        let mut sensors = Vec::new();
+    /// The functions of a phase. Those that do the same become one.
+    fn sensors(&mut self, phase: SyscallPhase) -> Result<Vec<Sensor>, CodegenError> {
+        let mut sensors: Vec<Sensor> = Vec::new();
+        let mut doubles = Vec::new();
         for (function, data) in self.module.functions.iter() {
             let FunctionKind::Program { hook: Hook::Syscall { phase: its_phase, name } } = &data.kind else {
                 continue;
@@ -72,8 +88,18 @@ impl Expander<'_> {
             if *its_phase == phase {
                 let numbers =
                     Numbers::of(name).ok_or_else(|| CodegenError::UnknownSyscall { name: name.clone() })?;
-                sensors.push(Sensor { function, numbers });
+                let functions = &self.module.functions;
+                match sensors.iter_mut().find(|known| does_the_same(&functions[known.function], data)) {
+                    Some(known) => {
+                        known.numbers.add(numbers);
+                        doubles.push(function);
+                    }
+                    None => sensors.push(Sensor { function, numbers }),
+                }
             }
+        }
+        for double in doubles {
+            self.module.functions[double] = nothing(&self.module.functions[double].name);
         }
         Ok(sensors)
     }
@@ -87,7 +113,7 @@ impl Expander<'_> {
             for &number in &sensor.numbers.compat {
                 bytes[number as usize] |= SYSCALL_WANTED_COMPAT;
             }
-            if sensor.numbers.socketcall.is_some() {
+            if !sensor.numbers.socketcall.is_empty() {
                 bytes[numbers::SOCKETCALL as usize] |= SYSCALL_WANTED_COMPAT;
             }
         }

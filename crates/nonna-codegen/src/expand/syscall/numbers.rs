@@ -38,23 +38,48 @@ pub struct Numbers {
     pub native: Vec<u32>,
     /// In 32-bit calls; a call that once had 16-bit user ids has two.
     pub compat: Vec<u32>,
-    /// As the first argument of `socketcall`.
-    pub socketcall: Option<u32>,
+    /// As the first argument of `socketcall`; at most one for one call.
+    pub socketcall: Vec<u32>,
 }
 
+/// Calls whose tracepoint is called after the kernel's function and not after the table's entry
+/// (arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl): the tracepoint's name, then the 64-bit and the 32-bit table's.
+const OTHER_NAMES: &[(&str, Option<&str>, &[&str])] = &[
+    ("umount", Some("umount2"), &["umount2"]),
+    ("oldumount", None, &["umount"]),
+    ("newstat", Some("stat"), &["stat"]),
+    ("newlstat", Some("lstat"), &["lstat"]),
+    ("newfstat", Some("fstat"), &["fstat"]),
+    ("newuname", Some("uname"), &["uname"]),
+    ("sendfile64", Some("sendfile"), &["sendfile64"]),
+];
+
 impl Numbers {
-    /// The numbers of a call; `None` where neither table has it.
+    /// The numbers of a call by the name of its tracepoint; `None` where neither table has it.
     pub fn of(name: &str) -> Option<Self> {
-        let native: Vec<u32> = x86_64::Sysno::from_str(name).into_iter().map(|call| call as u32).collect();
         let wide = format!("{name}32");
-        let compat: Vec<u32> = [name, &wide]
-            .into_iter()
+        let both = [name, wide.as_str()];
+        let other = OTHER_NAMES.iter().find(|(traced, ..)| *traced == name);
+        let (native, compat) =
+            other.map_or((Some(name), both.as_slice()), |&(_, native, compat)| (native, compat));
+        let native = native.and_then(|name| x86_64::Sysno::from_str(name).ok());
+        let native: Vec<u32> = native.into_iter().map(|call| call as u32).collect();
+        let compat: Vec<u32> = compat
+            .iter()
             .filter_map(|name| x86::Sysno::from_str(name).ok())
             .map(|call| call as u32)
             .collect();
-        let socketcall = SOCKET_CALLS.iter().find(|(known, _)| *known == name).map(|&(_, number)| number);
-        let known = !(native.is_empty() && compat.is_empty() && socketcall.is_none());
+        let socketcall: Vec<u32> =
+            SOCKET_CALLS.iter().filter(|(known, _)| *known == name).map(|&(_, number)| number).collect();
+        let known = !(native.is_empty() && compat.is_empty() && socketcall.is_empty());
         known.then_some(Self { native, compat, socketcall })
+    }
+
+    /// Takes in the numbers of another call.
+    pub fn add(&mut self, other: Self) {
+        self.native.extend(other.native);
+        self.compat.extend(other.compat);
+        self.socketcall.extend(other.socketcall);
     }
 }
 
@@ -63,7 +88,11 @@ mod tests {
     use super::*;
 
     fn numbers(native: &[u32], compat: &[u32], socketcall: Option<u32>) -> Option<Numbers> {
-        Some(Numbers { native: native.to_vec(), compat: compat.to_vec(), socketcall })
+        Some(Numbers {
+            native: native.to_vec(),
+            compat: compat.to_vec(),
+            socketcall: socketcall.into_iter().collect(),
+        })
     }
 
     #[test]
@@ -73,6 +102,8 @@ mod tests {
         assert_eq!(Numbers::of("connect"), numbers(&[42], &[362], Some(3)));
         assert_eq!(Numbers::of("accept"), numbers(&[43], &[], Some(5)));
         assert_eq!(Numbers::of("waitpid"), numbers(&[], &[7], None));
+        assert_eq!(Numbers::of("umount"), numbers(&[166], &[52], None));
+        assert_eq!(Numbers::of("oldumount"), numbers(&[], &[22], None));
         assert_eq!(Numbers::of("opennat"), None);
     }
 

@@ -131,7 +131,8 @@ fn names_over_connections_are_told() -> Outcome {
     net::recv(&caller, &mut packet[..], RecvFlags::empty())?;
     let asked = question("pieces");
     let length = u16::try_from(asked.len())?.to_be_bytes();
-    (&caller).write_vectored(&[IoSlice::new(&length), IoSlice::new(&asked)])?;
+    let sent = (&caller).write_vectored(&[IoSlice::new(&length), IoSlice::new(&asked)])?;
+    assert_eq!(sent, length.len() + asked.len());
     net::recv(&caller, &mut packet[..], RecvFlags::empty())?;
     serving.join().map_err(|_| "the server panicked")??;
     let output = watch.stop()?;

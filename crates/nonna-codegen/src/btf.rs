@@ -9,6 +9,8 @@ use crate::data::Section;
 
 /// Columns have 10 bits (`BPF_LINE_INFO_LINE_COL` in include/uapi/linux/bpf.h).
 const MAX_COLUMN: usize = 1023;
+/// Bytes of a source line that are kept: the kernel prints it in its verifier's log, and a script may be one huge line.
+const MAX_LINE_TEXT_BYTES: usize = 240;
 /// Lines have 22.
 const MAX_LINE: usize = (1 << 22) - 1;
 
@@ -127,11 +129,12 @@ impl ObjectTypes {
     pub fn line(&mut self, slot: u32, span: Span, sources: &Sources) -> Option<LineInfo> {
         let source = sources.get(span.source)?;
         let place = source.line_column(span.start);
-        let text = source.line(place.line).unwrap_or_default();
+        let text = source.line(place.line).unwrap_or_default().trim_start();
+        let text = &text[..text.floor_char_boundary(MAX_LINE_TEXT_BYTES)];
         Some(LineInfo {
             slot,
             file_name_offset: self.text(source.name()),
-            line_offset: self.text(text.trim_start()),
+            line_offset: self.text(text),
             line: u32::try_from(place.line.min(MAX_LINE)).expect("22 bits"),
             column: u32::try_from(place.column.min(MAX_COLUMN)).expect("10 bits"),
         })

@@ -73,6 +73,8 @@ pub enum Space {
     Kernel,
     /// User memory of the current process.
     User,
+    /// One of both: the address tells which, where the two do not overlap (x86-64, arm64).
+    Any,
 }
 
 /// What a path is taken from.

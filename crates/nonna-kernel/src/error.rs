@@ -88,6 +88,15 @@ impl<T> Context<T> for io::Result<T> {
     }
 }
 
+/// What the system said, in words only: the standard library adds the number in parentheses.
+pub(crate) fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
 /// A C string for the kernel.
 pub(crate) fn c_string(text: impl Into<Vec<u8>>) -> Result<std::ffi::CString, Error> {
     std::ffi::CString::new(text)

@@ -8,6 +8,11 @@ use crate::check::check;
 use crate::host_data::ScriptHost;
 use crate::options::Options;
 use crate::parser::parse;
+use crate::slugs;
+
+/// Bytes of the longest script. The longest that people share have some 20 KiB; what is longer is no script, and its mistakes
+/// would fill the screen.
+const MAX_SCRIPT_BYTES: usize = 1 << 20;
 
 /// A compiled script: what runs in the kernel and what is decided in user space.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +33,14 @@ pub fn compile(
     options: &Options,
 ) -> (Option<Compiled>, Vec<Diagnostic>) {
     let Some(source) = sources.get(id) else { return (None, Vec::new()) };
+    if source.text().len() > MAX_SCRIPT_BYTES {
+        let span = Span::new(id, 0, 0);
+        let diagnostic =
+            Diagnostic::new(&slugs::TOO_LARGE, format!("a script has at most {MAX_SCRIPT_BYTES} bytes"))
+                .label(span, format!("this text has {}", source.text().len()))
+                .help("is this a script? divide it into several");
+        return (None, vec![diagnostic]);
+    }
     let (script, mut diagnostics) = parse(id, source.text());
     let is_whole = diagnostics.is_empty();
     let place_of = |span: Span| {

@@ -11,6 +11,10 @@ use rustix::thread::CapabilitySet;
 
 use crate::outcome::Trouble;
 
+/// Bytes of a script's ring, where its text does not say. A reader maps every byte twice, so this is half of what it adds to the
+/// command's memory; it holds some ten thousand lines.
+const TRACE_RING_BYTES: u32 = 1 << 20;
+
 /// Features that decide how scripts are compiled. Each costs a probe at start.
 pub const FEATURES: &[Feature] = &[Feature::TypedTracepoint];
 
@@ -91,6 +95,20 @@ pub fn load_trouble(error: LoadError, sources: &Sources) -> Trouble {
     }
 }
 
+/// Why a script could not be attached, in words.
+pub fn attach_trouble(error: nonna_kernel::Error) -> Trouble {
+    use nonna_kernel::Error;
+    let instead = match &error {
+        Error::Unsupported(what) if what.feature == Feature::Kprobe => {
+            "`fentry:…` may do, or a tracepoint near the function: `nonna list 'tracepoint:*'`"
+        }
+        Error::Unsupported(_) | Error::Hook { .. } => "`nonna list` shows what scripts can attach to",
+        _ => return anyhow::Error::from(error).context("attach the script").into(),
+    };
+    let help = vec![instead.to_owned(), "`nonna doctor` tells what this kernel allows, and why".to_owned()];
+    Trouble::Environment { message: error.to_string(), help }
+}
+
 /// Says at once what is missing where this process may not load programs.
 ///
 /// # Errors
@@ -125,7 +143,7 @@ pub fn trace_options(sources: &Sources) -> nonna_codegen::Options<'_> {
     nonna_codegen::Options {
         sources: Some(sources),
         critical_ring_bytes: 256 << 10,
-        volume_ring_bytes: 4 << 20,
+        volume_ring_bytes: TRACE_RING_BYTES,
         kernel_loads: KernelLoads::Direct,
         ..nonna_codegen::Options::default()
     }

@@ -42,7 +42,18 @@ pub fn error(message: &str, help: &[String]) {
     for line in help {
         text.push_str(&format!("  {line}\n"));
     }
-    write_stderr(&text);
+    write_stderr(&without_numbers(&text));
+}
+
+/// A text without the numbers that the standard library adds to the system's words, as in "(os error 2)".
+fn without_numbers(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(" (os error ") {
+        out.push_str(before);
+        rest = after.split_once(')').map_or("", |(_, rest)| rest);
+    }
+    out + rest
 }
 
 /// A line about what goes on, unless the user asked for quiet.

@@ -20,6 +20,7 @@ impl Legalizer<'_> {
         let helper = match space {
             Space::Kernel => Helper::PROBE_READ_KERNEL,
             Space::User => Helper::PROBE_READ_USER,
+            Space::Any => Helper::PROBE_READ,
         };
         self.b.call_helper(helper, &[to, bytes, from])
     }
@@ -60,6 +61,7 @@ impl Legalizer<'_> {
         let helper = match space {
             Space::Kernel => Helper::PROBE_READ_KERNEL_STR,
             Space::User => Helper::PROBE_READ_USER_STR,
+            Space::Any => Helper::PROBE_READ_STR,
         };
         let to = self.advance(to, i64::from(to_offset));
         let bytes = self.b.iconst(i64::from(max_bytes));
@@ -92,6 +94,7 @@ impl Legalizer<'_> {
         let helper = match space {
             Space::Kernel => Helper::PROBE_READ_KERNEL,
             Space::User => Helper::PROBE_READ_USER,
+            Space::Any => Helper::PROBE_READ,
         };
         let to = self.advance(to, i64::from(to_offset));
         let most = self.b.iconst(i64::from(max_bytes));

@@ -40,7 +40,7 @@ words! { CompareOp {
     Sge = "sge",
 } }
 
-words! { Space { Kernel = "kernel", User = "user", } }
+words! { Space { Kernel = "kernel", User = "user", Any = "any", } }
 words! { PathSource { File = "file", Path = "path", Dentry = "dentry", } }
 words! { Relation {
     Eq = "==", Ne = "!=", Lt = "<", Le = "<=", Gt = ">", Ge = ">=", AnyBit = "&",

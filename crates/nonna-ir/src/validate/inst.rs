@@ -64,7 +64,7 @@ impl InstCheck<'_> {
 
     pub(super) fn in_space(&mut self, space: Space, pointer: Value) {
         match space {
-            Space::Kernel => self.kernel(pointer),
+            Space::Kernel | Space::Any => self.kernel(pointer),
             Space::User => self.fits(pointer, Type::USER),
         }
     }

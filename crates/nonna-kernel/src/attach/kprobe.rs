@@ -6,7 +6,7 @@ use nonna_bpf::{AttachType, Feature, ProbePoint, Unsupported};
 
 use super::Link;
 use super::perf::ProbePmu;
-use crate::error::{Context, Error, c_string};
+use crate::error::{Context, Error, c_string, words};
 use crate::load::KernelProgram;
 use crate::sys::{self, PerfScope};
 
@@ -40,8 +40,10 @@ impl KernelProgram {
                 .context(what)?;
             return Ok(Link::of(link));
         }
-        let pmu = ProbePmu::open("kprobe")
-            .map_err(|e| Unsupported { feature: Feature::Kprobe, found: format!("no kprobe events: {e}") })?;
+        let pmu = ProbePmu::open("kprobe").map_err(|e| Unsupported {
+            feature: Feature::Kprobe,
+            found: format!("no kprobe events: {}", words(&e)),
+        })?;
         let events = names
             .iter()
             .zip(functions)

@@ -83,7 +83,7 @@ impl KernelProgram {
         Ok(Link::of(link))
     }
 
-    fn mismatch(&self, reason: &str) -> Error {
+    pub(super) fn mismatch(&self, reason: &str) -> Error {
         Error::Hook { program: self.name().to_owned(), reason: reason.to_owned() }
     }
 }

@@ -59,8 +59,14 @@ impl KernelProgram {
         let events = cpus
             .into_iter()
             .map(|cpu| sys::perf_event_open(&attr, PerfScope::Cpu(cpu)))
-            .collect::<Result<Vec<_>, _>>()
-            .context(|| format!("open the event of program `{}`", self.name()))?;
+            .collect::<Result<Vec<_>, _>>();
+        if let Err(error) = &events
+            && kind != TYPE_SOFTWARE
+            && matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EOPNOTSUPP | libc::ENODEV))
+        {
+            return Err(self.mismatch("this machine has no such counter; virtual machines often have none"));
+        }
+        let events = events.context(|| format!("open the event of program `{}`", self.name()))?;
         self.link_events(events, &[])
     }
 

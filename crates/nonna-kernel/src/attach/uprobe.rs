@@ -8,7 +8,7 @@ use nonna_bpf::{AttachType, Feature, ProbePoint, Unsupported};
 
 use super::Link;
 use super::perf::ProbePmu;
-use crate::error::{Context, Error, c_string};
+use crate::error::{Context, Error, c_string, words};
 use crate::load::KernelProgram;
 use crate::sys::{self, PerfScope, UprobePlaces};
 
@@ -58,8 +58,10 @@ impl KernelProgram {
                 Err(e) => Err(e).context(what),
             };
         }
-        let pmu = ProbePmu::open("uprobe")
-            .map_err(|e| Unsupported { feature: Feature::Uprobe, found: format!("no uprobe events: {e}") })?;
+        let pmu = ProbePmu::open("uprobe").map_err(|e| Unsupported {
+            feature: Feature::Uprobe,
+            found: format!("no uprobe events: {}", words(&e)),
+        })?;
         let scope = places.pid.map_or(PerfScope::Cpu(0), PerfScope::Process);
         let events = places
             .offsets

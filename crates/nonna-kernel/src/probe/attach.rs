@@ -10,7 +10,7 @@ use nonna_btf::Kind;
 use super::Step;
 use super::load::{NOTHING, Trial, failure, find};
 use crate::attach::{ProbePmu, cgroup_root};
-use crate::error::c_string;
+use crate::error::{c_string, words};
 use crate::kernel::Kernel;
 use crate::sys::{self, LinkTarget, PerfEventAttr, PerfScope, UprobePlaces};
 
@@ -83,8 +83,9 @@ pub(super) fn fentry(kernel: &Kernel) -> Step {
 
 pub(super) fn kprobe(kernel: &Kernel) -> Step {
     let program = Trial::new(ProgramType::Kprobe, NOTHING).load()?;
-    let pmu = ProbePmu::open("kprobe")
-        .map_err(|e| Probe::No(format!("breakpoints on kernel functions are not built in ({e})")))?;
+    let pmu = ProbePmu::open("kprobe").map_err(|e| {
+        Probe::No(format!("breakpoints on kernel functions are not built in ({})", words(&e)))
+    })?;
     let name = c_string(quiet_function(kernel)?).map_err(|e| Probe::CannotTell(e.to_string()))?;
     let event = sys::perf_probe_open(pmu.kind, pmu.config(false), &name, 0, PerfScope::Cpu(0));
     perf_link(program, event, "set a breakpoint on a kernel function")
@@ -103,7 +104,7 @@ pub(super) fn kprobe_multi(kernel: &Kernel) -> Step {
 pub(super) fn uprobe() -> Step {
     let program = Trial::new(ProgramType::Kprobe, NOTHING).load()?;
     let pmu = ProbePmu::open("uprobe")
-        .map_err(|e| Probe::No(format!("breakpoints on user functions are not built in ({e})")))?;
+        .map_err(|e| Probe::No(format!("breakpoints on user functions are not built in ({})", words(&e))))?;
     let unknown = |e: String| Probe::CannotTell(format!("this program's own file cannot be read: {e}"));
     let exe = std::env::current_exe().map_err(|e| unknown(e.to_string()))?;
     let offset = crate::symbols::entry_point(&exe).map_err(|e| unknown(e.to_string()))?;

@@ -8,6 +8,7 @@ use nonna_bpf::{AttachType, IsaLevel, Probe, ProgramType, assemble, encode_slots
 use nonna_btf::{BtfBuilder, IntEncoding, Kind, Linkage, Param, TypeId};
 
 use super::Step;
+use crate::error::words;
 use crate::kernel::Kernel;
 use crate::map::kernel_name;
 use crate::sys::{self, FuncInfoRecord, ProgramSpec};
@@ -81,13 +82,14 @@ pub(super) fn failure(what: &str, error: &io::Error) -> Probe {
         Some(libc::EPERM | libc::EACCES) if !is_privileged() => {
             Probe::CannotTell(format!("this process has no right to {what}"))
         }
-        Some(libc::EPERM | libc::EACCES) => {
-            Probe::No(format!("this machine does not let anybody {what} and gives no reason ({error})"))
-        }
+        Some(libc::EPERM | libc::EACCES) => Probe::No(format!(
+            "this machine does not let anybody {what} and gives no reason ({})",
+            words(error)
+        )),
         Some(libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::ENOSPC) => {
-            Probe::CannotTell(format!("out of something while trying to {what} ({error})"))
+            Probe::CannotTell(format!("out of something while trying to {what} ({})", words(error)))
         }
-        _ => Probe::No(format!("cannot {what} ({error})")),
+        _ => Probe::No(format!("cannot {what} ({})", words(error))),
     }
 }
 

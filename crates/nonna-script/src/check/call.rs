@@ -65,7 +65,7 @@ impl Checker<'_> {
         }
         let expected = match (fewest, most) {
             (a, b) if a == b => format!("{a}"),
-            (a, b) if n < *a || *b > 8 => format!("at least {a}"),
+            (a, _) if n < *a => format!("at least {a}"),
             (_, b) => format!("at most {b}"),
         };
         self.report(
@@ -74,7 +74,7 @@ impl Checker<'_> {
                 format!(
                     "`{}` takes {expected} argument{}, found {n}",
                     name.text,
-                    if expected == "1" { "" } else { "s" }
+                    if expected.rsplit(' ').next() == Some("1") { "" } else { "s" }
                 ),
             )
             .label(span, format!("{n} given"))
@@ -184,8 +184,26 @@ impl Checker<'_> {
                 }
             }
         };
-        let kind = ExprKind::ReadText { address: address.into(), length, max_bytes: bytes };
+        let address = self.either_side(address, &ty).into();
+        let kind = ExprKind::ReadText { address, length, max_bytes: bytes };
         Expr::new(kind, Type::Text { bytes }, span)
+    }
+
+    /// An address of text or bytes that may lie in the kernel or in the process. Functions of the kernel are given both, and
+    /// its types do not tell which; a number tells nothing.
+    fn either_side(&self, address: Expr, of: &Type) -> Expr {
+        let is_certain = match of {
+            Type::Pointer { to, .. } => !matches!(**to, Shape::Char | Shape::Void | Shape::Int { .. }),
+            of => !of.is_integral(),
+        };
+        match address.ty.clone() {
+            Type::Pointer { to, space: Space::Kernel } if !is_certain && !self.options.sensors => {
+                let ty = Type::Pointer { to, space: Space::Either };
+                let span = address.span;
+                Expr::new(ExprKind::Convert(address.into()), ty, span)
+            }
+            _ => address,
+        }
     }
 
     /// `buf(pointer, length)`, `buf(array)`
@@ -220,7 +238,8 @@ impl Checker<'_> {
         let most = self.settings.max_strlen;
         let known = length.constant().and_then(|n| u32::try_from(n).ok());
         let bytes = known.or(own_bytes).unwrap_or(most).clamp(1, most);
-        let kind = ExprKind::ReadBytes { address: address.into(), length: length.into(), max_bytes: bytes };
+        let address = self.either_side(address, &ty).into();
+        let kind = ExprKind::ReadBytes { address, length: length.into(), max_bytes: bytes };
         Expr::new(kind, Type::Buffer { bytes }, span)
     }
 

@@ -65,8 +65,6 @@ pub(crate) fn check<'a>(
     checker.settings(script);
     let bodies = checker.bodies(script);
     let early = std::mem::take(&mut checker.diagnostics);
-    // What a body that is left out would have filled is not there.
-    checker.is_whole &= !early.iter().any(Diagnostic::is_error);
     let mut programs = Vec::new();
     for pass in 0..MAX_PASSES {
         checker.start_pass(pass + 1 == MAX_PASSES);
@@ -204,7 +202,8 @@ impl<'a> Checker<'a> {
             function_name_bytes: longest(|a| &a.function),
         };
         self.declare_hoisted();
-        let predicate = body.probe.predicate.as_ref().map(|expr| self.condition(expr));
+        let predicate = self.with_object(body).or_else(|| body.probe.predicate.clone());
+        let predicate = predicate.map(|expr| self.condition(&expr));
         let stmts = self.block(&body.probe.body);
         hir::Program {
             hooks: body.attaches.clone(),

@@ -174,6 +174,7 @@ impl Checker<'_> {
     fn context(&mut self, span: Span) -> Expr {
         let to = match &self.body.context {
             Context::Iter { context } => Shape::Record(RecordRef::Btf(*context)),
+            Context::Unknown => return Expr::error(span),
             _ => Shape::Void,
         };
         let ty = Type::Pointer { to: to.into(), space: Space::Context };
@@ -189,6 +190,7 @@ impl Checker<'_> {
                 args.as_ref().map_or(MAX_RAW_ARGS, |args| u8::try_from(args.len()).unwrap_or(MAX_RAW_ARGS))
             }
             Context::Function { args, .. } => u8::try_from(args.len()).unwrap_or(MAX_RAW_ARGS),
+            Context::Unknown => return Expr::error(span),
             _ => 0,
         };
         if n >= most {
@@ -209,6 +211,7 @@ impl Checker<'_> {
             Context::Kprobe { at_return: true } | Context::Uprobe { at_return: true } => raw,
             Context::Syscall { phase: nonna_bpf::SyscallPhase::Exit, .. } => Expr { ty: Type::I64, ..raw },
             Context::Function { result: Some(id), .. } => self.register_value(raw, &Shape::Btf(id)),
+            Context::Unknown => Expr::error(span),
             other => self.wrong(
                 Diagnostic::new(&slugs::NOT_HERE, "there is no `retval` here")
                     .label(span, format!("{} has no result", other.describe()))
@@ -218,6 +221,9 @@ impl Checker<'_> {
     }
 
     fn user_mode(&mut self, span: Span) -> Expr {
+        if self.body.context == Context::Unknown {
+            return Expr::error(span);
+        }
         let Some(offset) = self.register_offset("cs").filter(|_| self.body.context == Context::Perf) else {
             return self.wrong(
                 Diagnostic::new(&slugs::NOT_HERE, "there is no `usermode` here")

@@ -4,7 +4,7 @@ use nonna_diag::{Diagnostic, Severity};
 
 use super::settings::MissingProbes;
 use super::{Body, Checker};
-use crate::ast::{self, ExprKind};
+use crate::ast::{self, BinaryOp, ExprKind};
 use crate::probes::{self, Context, Env, Place};
 use crate::slugs;
 
@@ -14,7 +14,9 @@ impl Checker<'_> {
         let mut bodies: Vec<Body<'s>> = Vec::new();
         let mut n_probes = 0_usize;
         for probe in &script.probes {
+            let n_before = self.diagnostics.len();
             let places = self.places(probe);
+            let is_wrong = self.diagnostics[n_before..].iter().any(Diagnostic::is_error);
             n_probes += places.len();
             let most = self.settings.max_probes as usize;
             if n_probes > most {
@@ -24,7 +26,12 @@ impl Checker<'_> {
                         .label(span, format!("with this there are {n_probes}"))
                         .help("narrow the wildcard, or set `max_probes` in a `config` block"),
                 );
+                // What the rest would have filled is not there.
+                self.is_whole = false;
                 return bodies;
+            }
+            if places.is_empty() && is_wrong {
+                bodies.push(Body { probe, context: Context::Unknown, attaches: Vec::new() });
             }
             let needs_types = uses_types(probe);
             let first = bodies.len();
@@ -40,6 +47,26 @@ impl Checker<'_> {
             }
         }
         bodies
+    }
+
+    /// The predicate of an iterator's body: after the last object the kernel calls once more, without one
+    /// (Documentation/bpf/bpf_iterators.rst), and there is nothing to show. `None` where there is no object.
+    pub(super) fn with_object(&self, body: &Body<'_>) -> Option<ast::Expr> {
+        let Context::Iter { context } = body.context else { return None };
+        // The structure begins with what all iterators have; then comes the object.
+        let fields = self.target.btf.fields(context).ok()?;
+        let object =
+            fields.get(1).filter(|field| self.target.btf.type_name(field.access.type_id).contains('*'))?;
+        let span = body.probe.attach_points.first().map_or(body.probe.body.span, |point| point.span);
+        let expr = |kind| ast::Expr { kind, span };
+        let name = ast::Name { text: object.name.to_owned(), span };
+        let object = expr(ExprKind::Field { base: Box::new(expr(ExprKind::Ident("ctx".to_owned()))), name });
+        let is_there =
+            expr(ExprKind::Binary(BinaryOp::NotEqual, Box::new(object), Box::new(expr(ExprKind::Int(0)))));
+        Some(match body.probe.predicate.clone() {
+            Some(own) => expr(ExprKind::Binary(BinaryOp::And, Box::new(is_there), Box::new(own))),
+            None => is_there,
+        })
     }
 
     /// Every place of a probe. What is not there is an error, or a warning where the rest will do.

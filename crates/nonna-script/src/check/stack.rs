@@ -29,6 +29,9 @@ impl Checker<'_> {
     pub(super) fn register(&mut self, arg: &ast::Expr, span: Span) -> Expr {
         let has_registers =
             matches!(self.body.context, Context::Perf | Context::Kprobe { .. } | Context::Uprobe { .. });
+        if self.body.context == Context::Unknown {
+            return Expr::error(span);
+        }
         if !has_registers {
             let what = self.body.context.describe();
             return self.wrong(

@@ -32,6 +32,7 @@ impl Checker<'_> {
                 let raw = Expr::new(ExprKind::Builtin(Builtin::Arg(number)), Type::U64, span);
                 self.register_value(raw, &Shape::Btf(args[idx].type_id))
             }
+            Context::Unknown => Expr::error(span),
             other => self.wrong(
                 Diagnostic::new(&slugs::NOT_HERE, "there is no `args` here")
                     .label(args_span, format!("{} has no named arguments", other.describe()))

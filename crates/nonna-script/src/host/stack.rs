@@ -11,7 +11,8 @@ pub(super) fn symbol(found: Option<Symbol>, address: u64) -> String {
 /// A stack: a line end, then one line a frame.
 pub(super) fn stack(machine: &dyn Machine, pid: Option<u32>, frames: &[u64], mode: StackMode) -> String {
     let mut out = String::from("\n");
-    for &address in frames {
+    // The kernel's walk of a user stack may end with an address of 0, which is no frame.
+    for &address in frames.iter().take_while(|address| **address != 0) {
         let found = match (mode, pid) {
             (StackMode::Raw, _) => None,
             (_, Some(pid)) => machine.user_symbol(pid, address),

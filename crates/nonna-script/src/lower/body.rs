@@ -206,7 +206,7 @@ pub(super) fn lives_in_register(ty: &Type) -> bool {
 
 fn pointer_in(space: Space, of: Option<RecordRef>) -> IrType {
     match space {
-        Space::Kernel => IrType::Pointer(Region::Kernel(match of {
+        Space::Kernel | Space::Either => IrType::Pointer(Region::Kernel(match of {
             Some(RecordRef::Btf(id)) => Some(id),
             _ => None,
         })),
@@ -220,6 +220,7 @@ fn pointer_in(space: Space, of: Option<RecordRef>) -> IrType {
 pub(super) fn copy_space(space: Space) -> IrSpace {
     match space {
         Space::User => IrSpace::User,
+        Space::Either => IrSpace::Any,
         Space::Kernel | Space::Context | Space::Owned => IrSpace::Kernel,
     }
 }

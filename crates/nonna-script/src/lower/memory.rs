@@ -184,6 +184,7 @@ impl Body<'_, '_> {
         let size = self.select(fits, &mut |_| wanted, &mut |_| most);
         let helper = match address.space() {
             Space::User => Helper::PROBE_READ_USER_STR,
+            Space::Either => Helper::PROBE_READ_STR,
             _ => Helper::PROBE_READ_KERNEL_STR,
         };
         let at = self.add_const(to, i64::from(offset));

@@ -16,10 +16,12 @@ impl Body<'_, '_> {
         let ty = match space {
             Space::User => IrType::USER,
             // The context and owned memory are kernel memory like any other to a checked copy.
-            Space::Kernel | Space::Context | Space::Owned => match self.b.function().type_of(value) {
-                kernel @ IrType::Pointer(Region::Kernel(_)) => kernel,
-                _ => IrType::KERNEL,
-            },
+            Space::Kernel | Space::Either | Space::Context | Space::Owned => {
+                match self.b.function().type_of(value) {
+                    kernel @ IrType::Pointer(Region::Kernel(_)) => kernel,
+                    _ => IrType::KERNEL,
+                }
+            }
         };
         (self.as_type(value, ty), copy_space(space))
     }

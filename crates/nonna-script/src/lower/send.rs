@@ -132,7 +132,7 @@ impl Body<'_, '_> {
                 let inst = nonna_ir::Inst::LoadUser { pointer: array, offset: at, size, signed: false };
                 self.b.inst(inst, IrType::Int)
             }
-            IrSpace::Kernel => {
+            IrSpace::Kernel | IrSpace::Any => {
                 let field =
                     nonna_ir::KernelField { container: None, offset, size, signed: false, bits: None };
                 self.b.load_kernel(array, field, IrType::Int)

@@ -14,6 +14,8 @@ const TYPE_WORDS: &[&str] = &[
 ];
 /// Words that may stand in front of another in a type's name.
 const QUALIFIERS: &[&str] = &["const", "volatile", "restrict", "__user", "__kernel"];
+/// Stars and brackets behind a type's name; each is a level of the type.
+const MAX_SUFFIXES: usize = 16;
 /// Builtins that can stand in parentheses in front of an operand without being a type.
 const NOT_TYPES: &[&str] = &[
     "args", "ctx", "kstack", "nsecs", "pid", "tid", "ustack", "retval", "cpu", "uid", "gid", "comm",
@@ -64,6 +66,9 @@ impl<'a> Parser<'a> {
     pub(super) fn type_suffixes(&mut self) -> Parsed<Vec<TypeSuffix>> {
         let mut suffixes = Vec::new();
         loop {
+            if suffixes.len() > MAX_SUFFIXES {
+                return Err(self.too_deep());
+            }
             if self.eat(Punct::Star) {
                 suffixes.push(TypeSuffix::Pointer);
             } else if self.eat(Punct::BracketOpen) {

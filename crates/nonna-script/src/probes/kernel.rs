@@ -132,7 +132,7 @@ impl Ask<'_> {
             Some(text) => parse_int(text).map_err(|reason| self.malformed(reason))?,
         };
         if self.env.target.btf.find(Kind::Func, name).is_none() && symbols.kernel_address(name).is_none() {
-            let all = symbols.kernel_functions();
+            let all = self.probed_functions();
             let near = owned(nearest(name, all.iter().map(String::as_str), 2));
             return Err(self.missing("kernel function", name, &near));
         }
@@ -183,15 +183,27 @@ impl Ask<'_> {
     pub(super) fn lsm(&self) -> Found {
         let [hook] = self.parts else { return Err(self.malformed("a security hook must follow")) };
         let btf = &self.env.target.btf;
-        let Ok(Some(prototype)) = btf.lsm_hook(hook) else {
-            let known =
-                btf.find_with_prefix(Kind::Func, LSM_PREFIX).map(|(_, name)| &name[LSM_PREFIX.len()..]);
-            let near = owned(nearest(hook, known, 2));
-            return Err(self.missing("security hook", hook, &near));
+        let known =
+            || btf.find_with_prefix(Kind::Func, LSM_PREFIX).map(|(_, name)| &name[LSM_PREFIX.len()..]);
+        let one = |hook: &str| {
+            let prototype = btf.lsm_hook(hook).ok()??;
+            let context = Context::Function { args: arguments(&prototype.params), result: None };
+            let found = Hook::Lsm { hook: hook.to_owned(), sleepable: false };
+            Some(self.place(found, format!("lsm:{hook}"), hook, context))
         };
-        let context = Context::Function { args: arguments(&prototype.params), result: None };
-        let found = Hook::Lsm { hook: (*hook).to_owned(), sleepable: false };
-        Ok(vec![self.place(found, format!("lsm:{hook}"), hook, context)])
+        if glob::is_pattern(hook) {
+            return self.matching(hook, known().filter(|name| glob::matches(hook, name)).filter_map(one));
+        }
+        match one(hook) {
+            Some(place) => Ok(vec![place]),
+            None => Err(self.missing("security hook", hook, &owned(nearest(hook, known(), 2)))),
+        }
+    }
+
+    /// Places that a wildcard found.
+    fn matching(&self, pattern: &str, found: impl Iterator<Item = Place>) -> Found {
+        let found: Vec<_> = found.collect();
+        if found.is_empty() { Err(self.no_match(pattern)) } else { Ok(found) }
     }
 
     pub(super) fn iter(&self) -> Found {
@@ -200,14 +212,20 @@ impl Ask<'_> {
             _ => return Err(self.malformed("what to iterate over must follow")),
         };
         let btf = &self.env.target.btf;
-        let Some(context) = btf.iter_context(target) else {
-            let known =
-                btf.find_with_prefix(Kind::Struct, ITER_PREFIX).map(|(_, name)| &name[ITER_PREFIX.len()..]);
-            let near = owned(nearest(target, known, 3));
-            return Err(self.missing("iterator", target, &near));
+        let known =
+            || btf.find_with_prefix(Kind::Struct, ITER_PREFIX).map(|(_, name)| &name[ITER_PREFIX.len()..]);
+        let one = |target: &str| {
+            let hook = Hook::Iter { target: target.to_owned() };
+            let context = Context::Iter { context: btf.iter_context(target)? };
+            Some(self.place(hook, format!("iter:{target}"), target, context))
         };
-        let hook = Hook::Iter { target: target.to_owned() };
-        Ok(vec![self.place(hook, format!("iter:{target}"), target, Context::Iter { context })])
+        if glob::is_pattern(target) {
+            return self.matching(target, known().filter(|name| glob::matches(target, name)).filter_map(one));
+        }
+        match one(target) {
+            Some(place) => Ok(vec![place]),
+            None => Err(self.missing("iterator", target, &owned(nearest(target, known(), 3)))),
+        }
     }
 }
 

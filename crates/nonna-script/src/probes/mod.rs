@@ -58,6 +58,8 @@ pub(crate) enum Context {
     Uprobe { at_return: bool },
     /// An iterator's context structure.
     Iter { context: TypeId },
+    /// The attach point is wrong. The body is checked for everything that does not depend on it.
+    Unknown,
 }
 
 impl Context {
@@ -74,7 +76,7 @@ impl Context {
     /// What to call such a probe in messages.
     pub fn describe(&self) -> &'static str {
         match self {
-            Context::Plain => "`BEGIN` and `END`",
+            Context::Plain => "a `BEGIN` or `END` probe",
             Context::Perf => "a timer or counter",
             Context::Tracepoint { .. } => "a tracepoint",
             Context::Syscall { .. } => "a system call",
@@ -85,6 +87,7 @@ impl Context {
             Context::Uprobe { at_return: false } => "a uprobe",
             Context::Uprobe { at_return: true } => "a uretprobe",
             Context::Iter { .. } => "an iterator",
+            Context::Unknown => "an unknown probe",
         }
     }
 

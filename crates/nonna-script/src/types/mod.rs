@@ -27,6 +27,8 @@ pub(crate) enum Space {
     Context,
     /// The program's own: a variable, a value of a map.
     Owned,
+    /// Kernel memory or that of the current process: only the address tells. Only text and bytes are read from there.
+    Either,
 }
 
 /// The type of an expression.

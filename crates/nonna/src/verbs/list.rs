@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::cli::{Format, Global, ListArgs};
 use crate::compile;
 use crate::outcome::{Done, Outcome};
+use crate::terminal;
 
 /// Prints every probe whose full name matches.
 pub fn run(args: &ListArgs, global: &Global) -> Outcome {
@@ -36,5 +37,14 @@ pub fn run(args: &ListArgs, global: &Global) -> Outcome {
         }
     }
     out.flush().context("write the list")?;
-    Ok(if n_probes == 0 { Done::Findings } else { Done::Fine })
+    if n_probes > 0 {
+        return Ok(Done::Fine);
+    }
+    let help = [
+        "`nonna list` shows everything; `*` in a pattern stands for any text, as in 'tracepoint:sched:*'"
+            .to_owned(),
+        "user functions are listed where the pattern names their file: 'uprobe:/bin/bash:*'".to_owned(),
+    ];
+    terminal::error(&format!("no probe matches `{}`", args.pattern), &help);
+    Ok(Done::Findings)
 }

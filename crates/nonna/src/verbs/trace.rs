@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use nonna_bpf::{Hook, ProgramIdx};
@@ -25,6 +25,8 @@ use crate::verbs::check;
 
 /// Name of the program that notes when the script started.
 const CLOCK_PROGRAM: &str = "begin_clock";
+/// How long the reader waits for an iterator's records before it looks whether the iterator has ended.
+const ITERATION_REST: Duration = Duration::from_micros(200);
 
 /// Reads the script that the arguments name; returns it with the positional parameters.
 ///
@@ -120,7 +122,7 @@ impl Session<'_> {
         if self.exit.is_some() {
             return self.finish(loaded, &mut reader, false);
         }
-        let attached = loaded.attach_all(kernel).context("attach the script")?;
+        let attached = loaded.attach_all(kernel).map_err(compile::attach_trouble)?;
         self.announce(global)?;
         if let Some(command) = command {
             command.release().context("start the command")?;
@@ -130,8 +132,10 @@ impl Session<'_> {
             end_with(pid, &ended)?;
         }
         let deadline = args.duration.map(|duration| Instant::now() + duration);
-        read_iterators(&attached, &mut self.output)?;
-        self.follow(&mut reader, attached.loaded(), &ended, deadline)?;
+        self.iterate(&mut reader, &attached)?;
+        if !only_iterates(attached.loaded()) {
+            self.follow(&mut reader, attached.loaded(), &ended, deadline)?;
+        }
         // Detaching takes long and blocks; a child process does it while the results are printed.
         let loaded = attached.detach_in_child().context("detach the script")?;
         self.finish(loaded, &mut reader, interrupted.load(Ordering::Acquire))
@@ -161,8 +165,32 @@ impl Session<'_> {
             self.drain(reader, loaded)?;
             if reader.is_some() {
                 // Records that come meanwhile wake nobody, which spares the traced process.
-                std::thread::sleep(std::time::Duration::from_millis(1));
+                std::thread::sleep(Duration::from_millis(1));
             }
+        }
+        Ok(())
+    }
+
+    /// Runs the iterators once. One call of the kernel goes over everything, so another thread makes it while this one reads.
+    fn iterate(&mut self, reader: &mut Option<RingReader>, attached: &Attached) -> Result<(), Trouble> {
+        let loaded = attached.loaded();
+        for (ProgramIdx(idx), link) in attached.links() {
+            if !matches!(loaded.programs()[*idx as usize].hook(), Hook::Iter { .. }) {
+                continue;
+            }
+            std::thread::scope(|scope| {
+                let running = scope.spawn(|| link.read_iterator());
+                while !running.is_finished() {
+                    if let Some(reader) = reader {
+                        reader.wait(Some(ITERATION_REST)).context("wait for records")?;
+                    }
+                    self.drain(reader, loaded)?;
+                }
+                let text =
+                    running.join().map_err(|_| anyhow::anyhow!("the thread of an iterator panicked"))?;
+                self.write(&text.context("run an iterator")?)
+            })?;
+            self.drain(reader, loaded)?;
         }
         Ok(())
     }
@@ -171,7 +199,7 @@ impl Session<'_> {
         let n_probes = self.host.probes.len();
         let line = self.printer.attached_probes(n_probes);
         self.write(&line)?;
-        self.output.flush().context("write the output")?;
+        self.flush()?;
         if global.format != Format::Json {
             terminal::note(
                 global,
@@ -193,7 +221,7 @@ impl Session<'_> {
             }
         });
         outcome?;
-        self.output.flush().context("write the output")?;
+        self.flush()?;
         Ok(())
     }
 
@@ -261,7 +289,7 @@ impl Session<'_> {
         let lost = lost_records(&loaded)?;
         let text = self.printer.lost_events(lost);
         self.write(&text)?;
-        self.output.flush().context("write the output")?;
+        self.flush()?;
         Ok(match exit.or(self.exit) {
             Some(code) if code != 0 => Done::Code(u8::try_from(code).unwrap_or(1)),
             Some(_) => Done::Fine,
@@ -275,7 +303,18 @@ impl Session<'_> {
     }
 
     fn write(&mut self, text: &[u8]) -> Result<(), Trouble> {
-        match self.output.write_all(text) {
+        let written = self.output.write_all(text);
+        self.unless_closed(written)
+    }
+
+    fn flush(&mut self) -> Result<(), Trouble> {
+        let written = self.output.flush();
+        self.unless_closed(written)
+    }
+
+    /// A reader that has gone, as `head` does, ends the script; that is no trouble.
+    fn unless_closed(&mut self, written: io::Result<()>) -> Result<(), Trouble> {
+        match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.exit = Some(0);
                 Ok(())
@@ -333,7 +372,7 @@ impl Ended {
         self.flag.load(Ordering::Acquire)
     }
 
-    fn wait(&self, left: Option<std::time::Duration>) {
+    fn wait(&self, left: Option<Duration>) {
         match left {
             Some(left) => drop(self.wake.1.recv_timeout(left)),
             None => drop(self.wake.1.recv()),
@@ -385,15 +424,11 @@ fn run_hooks(loaded: &Loaded, hook: &Hook) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Iterators run once, when everything is attached.
-fn read_iterators(attached: &Attached, output: &mut dyn Write) -> Result<(), Trouble> {
-    for (ProgramIdx(idx), link) in attached.links() {
-        if matches!(attached.loaded().programs()[*idx as usize].hook(), Hook::Iter { .. }) {
-            let text = link.read_iterator().context("run an iterator")?;
-            output.write_all(&text).context("write the output")?;
-        }
-    }
-    Ok(())
+/// Whether nothing is left to wait for once the iterators have run.
+fn only_iterates(loaded: &Loaded) -> bool {
+    let hooks = || loaded.programs().iter().map(nonna_kernel::KernelProgram::hook);
+    hooks().any(|hook| matches!(hook, Hook::Iter { .. }))
+        && hooks().all(|hook| matches!(hook, Hook::Iter { .. } | Hook::Begin | Hook::End))
 }
 
 fn run_shell(command: &[u8]) -> Result<Vec<u8>, Trouble> {

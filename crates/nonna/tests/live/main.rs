@@ -3,6 +3,7 @@
 //! Each test runs the built command as a person would and looks at what it printed and how it ended.
 
 mod files;
+mod functions;
 mod names;
 mod trace;
 mod watch;
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
         .features(|feature| Kernel::new().probe(feature))
         .objects(OBJECTS)
         .path(NONNA);
-    names::tests(files::tests(watch::tests(trace::tests(suite)))).main()
+    names::tests(files::tests(watch::tests(functions::tests(trace::tests(suite))))).main()
 }
 
 /// What the kernel holds of programs, maps and links.

@@ -110,7 +110,7 @@ impl Rewriter<'_, '_> {
         match source {
             FieldSource::Text { space, pointer, .. } => self.write_text(record, field, space, pointer),
             FieldSource::Bytes { space, pointer, length, .. } => {
-                let racy = space == Space::User;
+                let racy = space != Space::Kernel;
                 self.write_bytes(
                     record,
                     field,
@@ -155,20 +155,22 @@ impl Rewriter<'_, '_> {
         let helper = match space {
             Space::Kernel => Helper::PROBE_READ_KERNEL_STR,
             Space::User => Helper::PROBE_READ_USER_STR,
+            Space::Any => Helper::PROBE_READ_STR,
         };
+        let may_be_user = space != Space::Kernel;
         let room = self.b.iconst(i64::from(field.max_bytes) + 1);
         let read = self.b.call_helper(helper, &[place.address, room, pointer]);
-        let is_read = if space == Space::User { CompareOp::Sge } else { CompareOp::Sgt };
+        let is_read = if may_be_user { CompareOp::Sge } else { CompareOp::Sgt };
         let present = self.b.test(is_read, read, 0);
         let done = self.present_or_absent(record, field, present);
-        let read = if space == Space::User { self.b.at_least_one(read) } else { read };
+        let read = if may_be_user { self.b.at_least_one(read) } else { read };
         let full = self.b.add(read, -1);
         // -1 where the NUL was read one byte behind the capacity, so that the text is longer than it may be; else 0.
         let max = self.b.iconst(i64::from(field.max_bytes));
         let excess = self.b.binary(BinaryOp::Sub, max, read);
         let excess = self.b.op(BinaryOp::AShr, excess, 63);
         let length = self.b.binary(BinaryOp::Add, full, excess);
-        record.keep(self, &place, field.descriptor_offset, length, full, space == Space::User);
+        record.keep(self, &place, field.descriptor_offset, length, full, may_be_user);
         self.b.jump_into(done);
     }
 
@@ -187,6 +189,7 @@ impl Rewriter<'_, '_> {
         let helper = match copied.space {
             Space::Kernel => Helper::PROBE_READ_KERNEL,
             Space::User => Helper::PROBE_READ_USER,
+            Space::Any => Helper::PROBE_READ,
         };
         let outcome = self.b.call_helper(helper, &[place.address, length, copied.pointer]);
         let (kept, failed, done) = (self.b.new_block(), self.b.new_block(), self.b.new_block());

@@ -218,18 +218,23 @@ fn buckets<'e>(map: &HostMap, raw: impl Iterator<Item = &'e RawEntry>) -> Vec<En
         let counts = histograms.entry(&key[..split]).or_insert_with(|| vec![0; n_buckets]);
         let slot = usize::try_from(bucket).ok().and_then(|bucket| counts.get_mut(bucket));
         if let (Some(slot), Some(count)) = (slot, count.first()) {
-            *slot += count;
+            *slot = slot.wrapping_add(*count);
         }
     }
     let filled = histograms.into_iter().filter(|(_, counts)| counts.iter().any(|n| *n > 0));
     filled.map(|(key, counts)| Entry { key: key_of(map, key), value: Joined::Buckets(counts) }).collect()
 }
 
+/// How much was counted, wrapping as the kernel's counters do.
+fn total(counts: &[u64]) -> u64 {
+    counts.iter().fold(0, |n, count| n.wrapping_add(*count))
+}
+
 fn order(left: &Joined, right: &Joined) -> Ordering {
     match (left, right) {
         (Joined::Value(a), Joined::Value(b)) => a.order(b),
         (Joined::Stats { average: a, .. }, Joined::Stats { average: b, .. }) => a.order(b),
-        (Joined::Buckets(a), Joined::Buckets(b)) => a.iter().sum::<u64>().cmp(&b.iter().sum()),
+        (Joined::Buckets(a), Joined::Buckets(b)) => total(a).cmp(&total(b)),
         _ => Ordering::Equal,
     }
 }

@@ -240,6 +240,17 @@ fn histograms_join_their_buckets() {
 }
 
 #[test]
+fn counts_beyond_64_bits_wrap() {
+    let entry = |key, bucket, count| (words(&[key, bucket]), words(&[count, 0]));
+    // The buckets of 7 count 1 in all, and those of 9 count 2.
+    let entries = [entry(9, 4, u64::MAX), entry(9, 5, 3), entry(7, 4, u64::MAX), entry(7, 4, 2)];
+    let map = map(vec![member(0, HostType::U64)], MapValue::Hist { bits: 0 }, true);
+    let (text, _) = printed(map, &entries, 0, 1);
+    let places = [text.find("@a[7]:").unwrap(), text.find("[4, 8)                 1 |").unwrap()];
+    assert!(places.is_sorted() && places[1] < text.find("@a[9]:").unwrap(), "{text}");
+}
+
+#[test]
 fn actions_print_or_ask() {
     let field =
         |name: &str, field_type| Field { name: name.to_owned(), field_type, description: String::new() };

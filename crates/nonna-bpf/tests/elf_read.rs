@@ -234,6 +234,16 @@ fn files_from_before_types_are_read() {
     assert!(on_packet.insns.iter().any(|insn| matches!(insn, Insn::Call(Callee::Local(_)))));
 }
 
+#[test]
+fn maps_without_a_type_are_refused_in_the_old_form_too() {
+    let definition = [1, 4, 8, 256, 0_u32].map(u32::to_le_bytes).concat();
+    let mut file = LEGACY.to_vec();
+    let at = file.windows(definition.len()).position(|bytes| bytes == definition).unwrap();
+    file[at] = 0;
+    let error = Object::from_elf(&file, None).unwrap_err();
+    assert_eq!(error, ElfError::Map { map: "packets".into(), reason: "its type is missing".into() });
+}
+
 /// Maps as structs of 28 bytes beside BTF, whose names are Rust's.
 #[test]
 fn files_of_aya_are_read() {

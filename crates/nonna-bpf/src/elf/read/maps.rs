@@ -84,8 +84,8 @@ impl Maps {
             let outer = self.add(map);
             self.by_place.insert((section, symbol.value), outer);
             if let Some(slots_at) = slots_at {
-                let (start, end) =
-                    (symbol.value.saturating_add(slots_at), symbol.value.saturating_add(symbol.size));
+                let start = symbol.value.saturating_add(slots_at);
+                let end = symbol.value.saturating_add(symbol.size).min(file.sections[section].size);
                 self.slots.push(SlotPlaces { map: outer, section, start, end });
             }
             if let Some(inner) = inner {
@@ -219,6 +219,9 @@ pub(super) fn map_error(map: &str, reason: impl Into<String>) -> ElfError {
 /// Bytes of a place for a map or a program: a pointer.
 const SLOT_PLACE_BYTES: u32 = 8;
 
+/// What is wrong with a map of type 0 or none.
+const TYPELESS: &str = "its type is missing";
+
 /// What a struct of BTF defines.
 struct Defined {
     map: Map,
@@ -279,7 +282,7 @@ fn definition(types: &mut Types<'_>, name: &str, id: TypeId, may_nest: bool) -> 
         }
     }
     if map.map_type == MapType::Unspecified {
-        return Err(map_error(name, "its type is missing"));
+        return Err(map_error(name, TYPELESS));
     }
     Ok(Defined { map, inner, slots_at })
 }
@@ -361,6 +364,9 @@ fn old_definition(name: &str, bytes: &[u8]) -> Option<Result<Map, ElfError>> {
     let Some(map_type) = MapType::from_number(number) else {
         return Some(Err(map_error(name, format!("there is no map type {number}"))));
     };
+    if map_type == MapType::Unspecified {
+        return Some(Err(map_error(name, TYPELESS)));
+    }
     let mut map = plain(name, map_type);
     (map.key_size, map.value_size, map.max_entries) = (word(1)?, word(2)?, word(3)?);
     map.flags = MapFlags::from_bits_retain(word(4)?);

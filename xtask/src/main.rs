@@ -1,10 +1,11 @@
-//! Automation for people who change the project: `cargo xtask tidy`, `test`, `kernels`, `bench`.
+//! Automation for people who change the project: `cargo xtask tidy`, `test`, `kernels`, `fuzz`, `bench`.
 //!
 //! What a script would do is done here, so that it can be read, tested and run the same way everywhere. Nothing that
 //! ships depends on it.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to people")]
 
 mod bench;
+mod fuzz;
 mod kernels;
 mod packages;
 mod tally;
@@ -34,6 +35,8 @@ enum Verb {
     Test(test::Options),
     /// Run the kernel tests on Debian's kernels under QEMU.
     Kernels(kernels::Options),
+    /// Feed every parser with inputs that are searched for; findings are listed.
+    Fuzz(fuzz::Options),
     /// Measure against peers, in turns.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -55,6 +58,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Tidy => tidy::command(&workspace),
         Verb::Test(options) => test::command(&workspace, options),
         Verb::Kernels(options) => kernels::command(&workspace, options),
+        Verb::Fuzz(options) => fuzz::command(&workspace, options),
         Verb::Bench(bench) => bench::command(&workspace, bench),
     }
 }

@@ -105,6 +105,11 @@ pub trait SymbolSource: Send + Sync {
     fn kernel_address(&self, name: &str) -> Option<u64>;
     /// Kernel functions that can be probed by breakpoint, sorted; empty where they cannot be known.
     fn kernel_functions(&self) -> Vec<String>;
+    /// The number of a cgroup by its folder; `None` where it is none, and where no machine is known.
+    fn cgroup_id(&self, folder: &Path) -> Option<u64> {
+        let _ = folder;
+        None
+    }
     /// Resolves what a script calls a binary (`libc`, `bash`, a path) to a file.
     fn find_binary(&self, name: &str, pid: Option<u32>) -> Option<std::path::PathBuf>;
     /// A function of a binary, from its symbol table or its dynamic symbols.

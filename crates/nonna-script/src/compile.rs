@@ -43,6 +43,13 @@ pub fn compile(
     }
     let (script, mut diagnostics) = parse(id, source.text());
     let is_whole = diagnostics.is_empty();
+    if is_whole && script.probes.is_empty() {
+        let end = source.text().len();
+        let diagnostic = Diagnostic::new(&slugs::UNEXPECTED_TOKEN, "the script has no probes")
+            .label(Span::new(id, end, end), "it ends here, so nothing would ever run")
+            .help("write one such as `BEGIN { printf(\"hello\\n\"); }`");
+        return (None, vec![diagnostic]);
+    }
     let place_of = |span: Span| {
         let at = source.line_column(span.start);
         (at.line, at.column)

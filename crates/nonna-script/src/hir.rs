@@ -330,6 +330,8 @@ pub(crate) enum ExprKind {
         max_bytes: Option<u32>,
         negated: bool,
     },
+    /// Bytes of a string, without its NUL.
+    TextLength(Box<Expr>),
     /// Of equal amounts of memory.
     BytesEqual {
         left: Box<Expr>,

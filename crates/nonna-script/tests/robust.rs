@@ -35,7 +35,43 @@ fn right_scripts_give_valid_modules() {
     }
 }
 
+#[test]
+fn long_texts_end_quickly() {
+    let levels = |open: &str, close: &str| {
+        format!("BEGIN {{ $x = {}1{}; }}", open.repeat(10_000), close.repeat(10_000))
+    };
+    let texts = [
+        levels("(", ")"),
+        levels("!", ""),
+        levels("1 ? ", " : 0"),
+        format!("BEGIN {}", "{ if (1) ".repeat(10_000)),
+        format!("BEGIN {{ $x = (struct task_struct {})0; }}", "*".repeat(100_000)),
+        format!("struct a {{ {} int x; }}", "struct {".repeat(10_000)),
+        "\0".repeat(3 << 20),
+        "BEGIN { exit(); }\n".repeat(100_000),
+    ];
+    for text in texts {
+        let (result, found, _) = compiled(&text, &Options::default());
+        assert!(result.is_none() && !found.is_empty(), "{}", &text[..40]);
+    }
+}
+
 proptest! {
+    #[test]
+    fn pieces_of_scripts_make_nothing_panic(pieces in prop::collection::vec((0..RIGHT.len(), 0..400_usize, 0..60_usize), 1..8)) {
+        // Pieces of several scripts, one behind the other: words meet where none expects them.
+        let text: String = pieces
+            .iter()
+            .map(|(which, at, len)| {
+                let text = RIGHT[*which];
+                let start = at % text.len();
+                &text[start..(start + len).min(text.len())]
+            })
+            .collect();
+        compiled(&format!("BEGIN {{ {text}"), &Options::default());
+        compiled(&text, &Options::default());
+    }
+
     #[test]
     fn changed_scripts_make_nothing_panic(
         which in 0..RIGHT.len(), at in 0..400_usize, len in 0..12_usize, put in "[ -~]{0,6}"

@@ -20,6 +20,13 @@ const CASES: &[(&str, &str)] = &[
     ("no_such_tracepoint", "tracepoint:sched:sched_swich { @ = count(); }"),
     ("no_such_raw_tracepoint", "rawtracepoint:sched_process_exe { @ = count(); }"),
     ("no_such_function", "kprobe:vfs_raed { @ = count(); }"),
+    (
+        "body_of_a_missing_function",
+        "kprobe:vfs_raed { @[pd] = cuont(); printf(\"%d\\n\", arg9 + retval + args.x); }",
+    ),
+    ("no_probes", "// nothing yet\n#define ONE 1\n"),
+    ("text_that_is_none", "BEGIN { printf(\"%d\\n\", strlen(pid)); @ = cgroupid(\"/etc\"); }"),
+    ("pointer_to_pointers", "BEGIN { $x = (struct task_struct *****************)0; }"),
     ("one_of_two_functions", "kprobe:vfs_read, kprobe:vfs_raed { @ = count(); }"),
     ("no_such_user_function", "uprobe:/bin/bash:readlin { @ = count(); }"),
     ("no_such_binary", "uprobe:/bin/bsh:readline { @ = count(); }"),

@@ -29,9 +29,20 @@ impl MachineSymbols {
     }
 }
 
+/// `CGROUP2_SUPER_MAGIC` of include/uapi/linux/magic.h.
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
+
 impl SymbolSource for MachineSymbols {
     fn kernel_address(&self, name: &str) -> Option<u64> {
         self.kernel.symbol_address(name).ok().flatten()
+    }
+
+    fn cgroup_id(&self, folder: &Path) -> Option<u64> {
+        use std::os::unix::fs::MetadataExt;
+        // The number is that of the folder's inode (`cgroup_ino` in include/linux/cgroup.h).
+        let is_cgroup = rustix::fs::statfs(folder).is_ok_and(|fs| fs.f_type == CGROUP2_MAGIC);
+        let metadata = std::fs::metadata(folder).ok().filter(|found| is_cgroup && found.is_dir())?;
+        Some(metadata.ino())
     }
 
     fn kernel_functions(&self) -> Vec<String> {

@@ -132,6 +132,8 @@ impl Checker<'_> {
                 wrap(ExprKind::Convert(id.into()), Type::CgroupPath)
             }
             F::StrnCompare => self.strncmp(args, span),
+            F::TextLength => self.text_length(&args[0], span),
+            F::CgroupId => self.cgroup_id(&args[0], span),
             F::HasKey => self.key_call(name, args, span, |map, key| ExprKind::HasKey { map, key }),
             F::Delete => self.delete_value(name, args, span),
             F::Len => self.len(&args[0], span),

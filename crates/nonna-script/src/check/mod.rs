@@ -24,6 +24,7 @@ mod scope;
 mod settings;
 mod stack;
 mod stmt;
+mod text;
 mod tracepoint;
 
 use std::collections::{HashMap, HashSet};

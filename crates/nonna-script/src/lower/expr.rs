@@ -1,7 +1,7 @@
 //! Expressions whose value a register holds.
 
 use nonna_bpf::MemSize;
-use nonna_ir::{BinaryOp, CompareOp, Inst, Type as IrType, Value};
+use nonna_ir::{BinaryOp, CompareOp, Inst, Space as IrSpace, Type as IrType, Value};
 
 use super::body::{Body, Home, lives_in_register};
 use super::visit::Uses;
@@ -39,6 +39,7 @@ impl Body<'_, '_> {
                 let equal = self.text_equal(left, right, *max_bytes);
                 self.not_if(equal, *negated)
             }
+            ExprKind::TextLength(text) => self.text_length(text),
             ExprKind::BytesEqual { left, right, negated } => {
                 let bytes = self.l.shapes.stored_bytes(&left.ty);
                 let (left, right) = (self.memory_of(left), self.memory_of(right));
@@ -271,6 +272,27 @@ impl Body<'_, '_> {
         let bytes = capacity(left).min(capacity(right)).min(max_bytes.unwrap_or(u32::MAX));
         let inst = Inst::EqualText { left: left_value, right: right_value, max_bytes: bytes };
         self.b.inst(inst, IrType::Int)
+    }
+
+    /// Bytes in front of the NUL: the kernel counts while it copies.
+    fn text_length(&mut self, text: &Expr) -> Value {
+        let Type::Text { bytes } = text.ty else { return self.b.iconst(0) };
+        let (from, space, most) = match &text.kind {
+            ExprKind::ReadText { address, length: None, max_bytes } if address.space() != Space::Owned => {
+                let (from, space) = self.foreign_address(address);
+                (from, space, *max_bytes)
+            }
+            _ => {
+                let memory = self.memory_of(text);
+                (self.as_type(memory, IrType::KERNEL), IrSpace::Kernel, bytes)
+            }
+        };
+        let copy = self.temporary(most);
+        let with_end = self.b.read_text(space, from, copy, most);
+        let zero = self.b.iconst(0);
+        let is_read = self.b.compare(CompareOp::Ne, with_end, zero);
+        // A read that failed copied nothing, not even the NUL.
+        self.b.binary(BinaryOp::Sub, with_end, is_read)
     }
 
     /// Address of a string in owned memory, of which no more than `enough` bytes count.

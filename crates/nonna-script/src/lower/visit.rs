@@ -146,6 +146,7 @@ impl Uses {
                 length.iter().for_each(|length| self.expr(length));
             }
             ExprKind::Not(inner)
+            | ExprKind::TextLength(inner)
             | ExprKind::Convert(inner)
             | ExprKind::StackLen(inner)
             | ExprKind::Load { base: inner, .. }

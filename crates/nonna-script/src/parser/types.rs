@@ -1,8 +1,11 @@
 //! Names of types, and telling a cast from an expression in parentheses.
 
-use super::{Parsed, Parser};
+use nonna_diag::Diagnostic;
+
+use super::{Parsed, Parser, Reported};
 use crate::ast::{TypeKeyword, TypeName, TypeSuffix};
 use crate::lexer::Lexer;
+use crate::slugs;
 use crate::token::{Punct, TokenKind};
 
 /// Words that name a type wherever they stand.
@@ -67,7 +70,13 @@ impl<'a> Parser<'a> {
         let mut suffixes = Vec::new();
         loop {
             if suffixes.len() > MAX_SUFFIXES {
-                return Err(self.too_deep());
+                let span = self.peek().span;
+                self.report(
+                    Diagnostic::new(&slugs::NESTED_TOO_DEEP, "the type is nested too deep")
+                        .label(span, format!("more than {MAX_SUFFIXES} stars and brackets end here")),
+                );
+                self.seek_end();
+                return Err(Reported);
             }
             if self.eat(Punct::Star) {
                 suffixes.push(TypeSuffix::Pointer);

@@ -2,4 +2,5 @@
 
 pub mod json;
 pub mod plain;
+pub mod repeats;
 pub mod sentence;

@@ -8,6 +8,7 @@ mod command;
 mod compile;
 mod machine;
 mod outcome;
+mod sensors;
 mod signals;
 mod terminal;
 mod verbs;

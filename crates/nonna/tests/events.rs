@@ -9,7 +9,8 @@ use nonna_diag::{Format, Sources, render};
 use nonna_event::EventSchema;
 use nonna_kernel::Kernel;
 
-const SENSORS: &[&str] = &["process", "file", "mount", "network", "security", "module", "capability"];
+const SENSORS: &[&str] =
+    &["process", "file", "mount", "network", "security", "module", "uring", "capability"];
 
 fn project(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
@@ -58,7 +59,10 @@ fn the_page_of_events_is_current() {
         let text =
             std::fs::read_to_string(project(&format!("sensors/{name}.bt"))).expect("the sensor is there");
         words.extend(summaries(&text));
-        if (*name == "module" && !has("module_load")) || (*name == "capability" && !has("cap_capable")) {
+        if (*name == "module" && !has("module_load"))
+            || (*name == "uring" && !has("io_uring_complete"))
+            || (*name == "capability" && !has("cap_capable"))
+        {
             continue;
         }
         let mut sources = Sources::new();

@@ -3,7 +3,8 @@
 use jiff::tz::TimeZone;
 
 use crate::observation::Observation;
-use crate::output::sentence::sentence;
+use crate::output::repeats::Repeated;
+use crate::output::sentence::{repeats, sentence};
 
 /// How sentences are shown.
 #[derive(Debug, Clone)]
@@ -28,8 +29,16 @@ impl Plain {
 
     /// One line without its line end. Text from the machine is escaped, so it cannot steer the terminal.
     pub fn line(&self, observation: &Observation) -> String {
+        self.styled(observation, &sentence(observation))
+    }
+
+    /// One line about many files of one folder.
+    pub fn repeated(&self, repeated: &Repeated) -> String {
+        self.styled(&repeated.observation, &repeats(&repeated.observation, repeated.n, &repeated.folder))
+    }
+
+    fn styled(&self, observation: &Observation, text: &str) -> String {
         let time = observation.time.to_zoned(self.time_zone.clone()).strftime("%H:%M:%S").to_string();
-        let text = sentence(observation);
         if !self.color {
             return format!("{time}  {text}");
         }

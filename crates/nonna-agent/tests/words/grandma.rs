@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use nonna_agent::observation::Observation;
-use nonna_agent::output::sentence::{SENTENCES, sentence};
+use nonna_agent::output::sentence::{FOLDED, SENTENCES, repeats, sentence};
 use nonna_agent::process::Process;
 use nonna_agent::sample;
 use nonna_event::{Text, Value};
@@ -195,6 +195,17 @@ fn every_sentence_can_be_read_and_has_no_jargon() {
         }
     }
     assert!(bad.is_empty(), "{} sentences:\n{}", bad.len(), bad.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn sentences_about_many_files_can_be_read() {
+    for (event, _) in FOLDED {
+        for n in [1, 2, 1000] {
+            let sentence = repeats(&plain(event), n, "⟨/home/anna/notes⟩".as_bytes());
+            assert!(grade(&sentence) <= HIGHEST_GRADE, "{sentence}");
+            assert_eq!(jargon(&sentence), Vec::<String>::new(), "{sentence}");
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::cli::{Format, Global};
 use crate::outcome::{Done, Outcome};
+use crate::sensors::{self, Choice};
 
 /// What is known about a feature besides its outcome.
 struct Note {
@@ -33,6 +34,7 @@ pub fn run(global: &Global) -> Outcome {
             "root": root,
             "isa": format!("{:?}", kernel.isa()).to_lowercase(),
             "features": features,
+            "sensors": choices(&kernel).iter().map(choice_object).collect::<Vec<_>>(),
         });
         writeln!(out, "{report}").context("write the report")?;
     } else {
@@ -42,12 +44,42 @@ pub fn run(global: &Global) -> Outcome {
         for &feature in Feature::ALL {
             out.extend(lines(&kernel, feature, global.verbose).into_bytes());
         }
+        writeln!(out, "\nSensors of `nonna watch`").context("write the report")?;
+        for choice in choices(&kernel) {
+            out.extend(choice_lines(&choice).into_bytes());
+        }
         if !root {
             out.extend_from_slice(b"\nWithout root most probes cannot tell: run `sudo nonna doctor`.\n");
         }
     }
     std::io::stdout().write_all(&out).context("write the report")?;
     Ok(Done::Fine)
+}
+
+/// What became of each sensor; nothing where the kernel's types cannot be read.
+fn choices(kernel: &Kernel) -> Vec<Choice> {
+    kernel.target(&[]).map(|target| sensors::choices(kernel, &target)).unwrap_or_default()
+}
+
+fn choice_object(choice: &Choice) -> serde_json::Value {
+    let (outcome, seen_by, reasons) = match &choice.outcome {
+        Ok((_, words)) => ("yes", Some(*words), Vec::new()),
+        Err(missing) => ("no", None, missing.iter().map(ToString::to_string).collect()),
+    };
+    json!({ "sensor": choice.name, "outcome": outcome, "seen_by": seen_by, "reasons": reasons })
+}
+
+fn choice_lines(choice: &Choice) -> String {
+    match &choice.outcome {
+        Ok((_, words)) => format!("{:<12} {:<18} seen by {words}\n", "yes", choice.name),
+        Err(missing) => {
+            let mut out = format!("{:<12} {:<18} not watched on this kernel\n", "no", choice.name);
+            for why in missing {
+                out.push_str(&format!("{:31} why: {why}\n", ""));
+            }
+            out
+        }
+    }
 }
 
 fn words(outcome: &Probe) -> (&'static str, &str) {

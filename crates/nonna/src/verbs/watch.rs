@@ -3,6 +3,8 @@
 //! The sensors are scripts that are compiled at start, all of them into one object. What nobody asked for is filtered in the
 //! kernel, except for the events that the inventory of processes lives on.
 
+mod quiet;
+
 use std::io::{self, BufWriter, Write};
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -11,6 +13,7 @@ use anyhow::Context;
 use nonna_agent::observation::{Node, Observation};
 use nonna_agent::output::json;
 use nonna_agent::output::plain::Plain;
+use nonna_agent::output::repeats::Repeats;
 use nonna_agent::refine;
 use nonna_agent::{Agent, AgentError, Summary, Until};
 use nonna_bpf::Target;
@@ -22,58 +25,23 @@ use nonna_kernel::Kernel;
 use crate::cli::{Format, Global, WatchArgs};
 use crate::compile;
 use crate::outcome::{Done, Outcome, Trouble, show};
+use crate::sensors;
 use crate::signals;
 use crate::terminal;
 use crate::verbs::check;
 
-/// A file of sensors that is part of the program.
-pub struct SensorFile {
-    /// Its text.
-    pub text: &'static str,
-    /// The raw tracepoint without which it means nothing.
-    pub needs: Option<&'static str>,
-}
-
-/// The sensors inside.
-pub const SENSORS: &[SensorFile] = &[
-    SensorFile { text: include_str!("../../../../sensors/process.bt"), needs: None },
-    SensorFile { text: include_str!("../../../../sensors/file.bt"), needs: None },
-    SensorFile { text: include_str!("../../../../sensors/mount.bt"), needs: None },
-    SensorFile { text: include_str!("../../../../sensors/network.bt"), needs: None },
-    SensorFile { text: include_str!("../../../../sensors/security.bt"), needs: None },
-    SensorFile { text: include_str!("../../../../sensors/module.bt"), needs: Some("module_load") },
-    SensorFile { text: include_str!("../../../../sensors/capability.bt"), needs: Some("cap_capable") },
-];
-
-/// Kernels have different calls; a sensor inside serves those that are there.
-const MISSING_IS_FINE: &str = "config = { missing_probes = ignore }\n";
-
 /// The pages of the events of the sensors inside.
 const EVENT_PAGES: &str = include_str!("../../../../docs/events.md");
-
-/// Files and folders whose reading is told without being asked for.
-const SENSITIVE: &[&str] = &[
-    "/etc/shadow",
-    "/etc/gshadow",
-    "/etc/sudoers",
-    "/etc/ssh/ssh_host_",
-    "/root/.ssh/",
-    "/etc/kubernetes/pki/",
-    "/var/lib/kubelet/pki/",
-    "/run/secrets/kubernetes.io/",
-];
 
 /// What a call returns where there is no such file (`-ENOENT`).
 const NOT_FOUND: i64 = -2;
 
 /// Places that programs write to all the time without keeping anything.
-const TRANSIENT: &[&str] = &["/dev/null", "/dev/tty", "/dev/pts/", "/dev/ptmx", "/proc/self/", "/dev/zero"];
+const TRANSIENT: &[&str] =
+    &["/dev/null", "/dev/tty", "/dev/pts/", "/dev/ptmx", "/proc/self/", "/dev/zero", "pipe:["];
 
 /// Events that the inventory needs; they are filtered from the output only.
 const INVENTORY_EVENTS: &[&str] = &["process_exec", "process_exit", "process_fork"];
-
-/// Events that are told only when asked for: correct, but too many for a quiet evening.
-const QUIET_EVENTS: &[&str] = &["process_fork", "bind", "capability_use"];
 
 /// A page about an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +81,7 @@ pub fn run(args: &WatchArgs, global: &Global) -> Outcome {
     let mut sources = Sources::new();
     let kernel = Kernel::new();
     let target = compile::target(&kernel)?;
-    let id = sources.add("sensors", sensor_text(args, &target)?);
+    let id = sources.add("sensors", sensor_text(args, &kernel, &target)?);
     let options = nonna_script::Options { sensors: true, ..nonna_script::Options::default() };
     let (compiled, warnings) = compile::script(&sources, id, &target, &options)?;
     show(&warnings, &sources, global);
@@ -143,6 +111,7 @@ pub fn run(args: &WatchArgs, global: &Global) -> Outcome {
     let until = Until { deadline, stop: stop.clone() };
     let mut out = BufWriter::new(io::stdout());
     let plain = Plain::new(terminal::color_stdout(global));
+    let mut repeats = Repeats::new();
     let mut interrupted = false;
     let summary = agent.run(&until, &mut |observation: Option<&Observation>| {
         let Some(observation) = observation else { return out.flush() };
@@ -151,20 +120,32 @@ pub fn run(args: &WatchArgs, global: &Global) -> Outcome {
         }
         match global.format {
             Format::Json => json::write_line(&mut out, observation),
-            _ => writeln!(out, "{}", plain.line(observation)),
+            _ => {
+                for repeated in repeats.ended(observation) {
+                    writeln!(out, "{}", plain.repeated(&repeated))?;
+                }
+                let in_full = args.all || !args.events.is_empty() || quiet::stands_alone(observation);
+                if in_full || repeats.is_told(observation) {
+                    writeln!(out, "{}", plain.line(observation))?;
+                }
+                Ok(())
+            }
         }
     });
+    for repeated in repeats.rest() {
+        // Where nobody reads any more, the run has ended for that reason.
+        let _ = writeln!(out, "{}", plain.repeated(&repeated));
+    }
     interrupted |= args.duration.is_none() || deadline.is_some_and(|deadline| Instant::now() < deadline);
     let summary = summary.context("watch")?;
     tell(&summary, &mut out, global)?;
     Ok(if interrupted { Done::Interrupted } else { Done::Fine })
 }
 
-fn sensor_text(args: &WatchArgs, target: &Target) -> Result<String, Trouble> {
+fn sensor_text(args: &WatchArgs, kernel: &Kernel, target: &Target) -> Result<String, Trouble> {
     if args.sensors.is_empty() {
-        let has = |tracepoint| target.btf.tracepoint(tracepoint).is_ok_and(|found| found.is_some());
-        let fitting = SENSORS.iter().filter(|file| file.needs.is_none_or(has));
-        return Ok([MISSING_IS_FINE].into_iter().chain(fitting.map(|file| file.text)).collect());
+        let wants = |event: &str| args.all || args.events.iter().any(|name| name == event);
+        return Ok(sensors::text(kernel, target, wants));
     }
     let texts = args.sensors.iter().map(|file| check::read(file)).collect::<Result<Vec<_>, _>>()?;
     Ok(texts.join("\n"))
@@ -210,7 +191,7 @@ impl<'a> Selection<'a> {
     fn shows(&self, observation: &Observation) -> bool {
         let name = observation.name();
         match self.args.events.is_empty() {
-            true => self.args.all || !QUIET_EVENTS.contains(&name),
+            true => self.args.all || quiet::is_told(observation),
             false => self.is_asked_for(name),
         }
     }
@@ -236,7 +217,7 @@ impl<'a> Selection<'a> {
             let needed = self.args.events.iter().any(|told| refine::source(told) == name);
             return if needed { None } else { Some(Predicate::False) };
         }
-        if QUIET_EVENTS.contains(&name) {
+        if quiet::EVENTS.contains(&name) {
             return Some(Predicate::False);
         }
         match name {
@@ -255,7 +236,8 @@ impl<'a> Selection<'a> {
             field: path,
             any: paths.into_iter().map(|path| TextTest::StartsWith(path.as_bytes().to_vec())).collect(),
         };
-        let sensitive = SENSITIVE.iter().copied().chain(self.args.sensitive.iter().map(String::as_str));
+        let sensitive =
+            quiet::SENSITIVE.iter().copied().chain(self.args.sensitive.iter().map(String::as_str));
         let writes = Predicate::Integer { field: access, relation: Relation::Ne, value: 0 };
         let kept = Predicate::Not(Box::new(begins_with(TRANSIENT.to_vec())));
         Some(Predicate::Any(vec![Predicate::All(vec![writes, kept]), begins_with(sensitive.collect())]))

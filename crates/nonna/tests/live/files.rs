@@ -24,7 +24,7 @@ pub fn tests(suite: Suite) -> Suite {
 }
 
 /// What this process did while everything was watched.
-fn watched(action: impl FnOnce() -> Outcome) -> Result<Seen, Box<dyn std::error::Error + Send + Sync>> {
+pub fn watched(action: impl FnOnce() -> Outcome) -> Result<Seen, Box<dyn std::error::Error + Send + Sync>> {
     let watch = Watch::start(&["-f", "json", "--all"])?;
     action()?;
     let output = watch.stop()?;
@@ -33,15 +33,17 @@ fn watched(action: impl FnOnce() -> Outcome) -> Result<Seen, Box<dyn std::error:
     Ok(Seen { events, printed: all(&output) })
 }
 
-struct Seen {
-    events: Vec<Value>,
+/// What was told of this process.
+pub struct Seen {
+    /// The events.
+    pub events: Vec<Value>,
     printed: String,
 }
 
 impl Seen {
     /// The one event of a name for which a field has a value.
     #[track_caller]
-    fn one(&self, event: &str, pointer: &str, value: &str) -> &Value {
+    pub fn one(&self, event: &str, pointer: &str, value: &str) -> &Value {
         let found =
             self.events.iter().find(|e| e["event"] == event && e.pointer(pointer) == Some(&json!(value)));
         let near: Vec<String> =

@@ -5,6 +5,7 @@
 mod files;
 mod functions;
 mod names;
+mod rights;
 mod trace;
 mod watch;
 
@@ -21,7 +22,10 @@ fn main() -> ExitCode {
         .features(|feature| Kernel::new().probe(feature))
         .objects(OBJECTS)
         .path(NONNA);
-    names::tests(files::tests(watch::tests(functions::tests(trace::tests(suite))))).main()
+    [trace::tests, functions::tests, watch::tests, files::tests, names::tests, rights::tests]
+        .into_iter()
+        .fold(suite, |suite, tests| tests(suite))
+        .main()
 }
 
 /// What the kernel holds of programs, maps and links.

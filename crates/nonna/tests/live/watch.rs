@@ -29,6 +29,7 @@ pub fn tests(suite: Suite) -> Suite {
         .test(KernelTest::new("connections_are_told", NEEDS, connections_are_told))
         .test(KernelTest::new("sentences_are_for_people", &cat, sentences_are_for_people))
         .test(KernelTest::new("no_exec_is_lost", &program, no_exec_is_lost))
+        .test(KernelTest::new("long_arguments_are_marked_as_cut", &program, long_arguments_are_marked))
         .test(KernelTest::new("exits_are_told_once", NEEDS, exits_are_told_once))
         .test(KernelTest::new("without_root_it_says_what_it_lacks", &[Need::Root], without_root))
         .test(KernelTest::new("unknown_events_are_refused", NEEDS, unknown_events_are_refused))
@@ -181,6 +182,36 @@ fn no_exec_is_lost() -> Outcome {
         assert_eq!(told, N_PROGRAMS, "{event}");
     }
     assert_eq!(events.last().ok_or("there is a summary")?["drops"], serde_json::json!([]));
+    Ok(())
+}
+
+/// The program is over before anybody could look up the rest.
+fn long_arguments_are_marked() -> Outcome {
+    let args = vec!["x".repeat(999); 50];
+    let watch = Watch::start(&["-f", "json"])?;
+    Command::new("true").args(&args).status()?;
+    Command::new("true").arg("short").status()?;
+    let output = watch.stop()?;
+    let events = objects(&output)?;
+    let mine = of(&events, "process_exec", "true");
+    let mine: Vec<&Value> =
+        mine.iter().map(|e| &e["process"]).filter(|p| p["ppid"] == std::process::id()).collect();
+    let [long, short] = mine.as_slice() else { return Err(all(&output).into()) };
+    let whole_bytes = "true".len() + 1 + 50 * 1000;
+    if long["args_truncated"] == true {
+        assert_eq!(long["args_bytes"], whole_bytes);
+        let kept = long["args"].as_array().ok_or("arguments are a list")?;
+        // What is kept are whole arguments and the beginning of one.
+        assert!(kept.len() > 7 && kept.len() < 51, "{}", kept.len());
+        assert!(kept[1..].iter().all(|arg| args[0].starts_with(arg.as_str().unwrap_or("?"))));
+    } else {
+        // A slow end leaves the time to look; then nothing may be missing.
+        assert_eq!(long["args"].as_array().map(Vec::len), Some(51));
+    }
+    assert_eq!(
+        (&short["args"], &short["args_truncated"]),
+        (&serde_json::json!(["true", "short"]), &Value::Null)
+    );
     Ok(())
 }
 

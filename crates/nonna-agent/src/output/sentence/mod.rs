@@ -62,6 +62,19 @@ pub const SENTENCES: &[(&str, Sentence)] = &[
     ("namespace_change", rights::namespace_change),
 ];
 
+/// Events of which many about one folder are told at once, with how that is said around their number and before the folder.
+pub const FOLDED: &[(&str, (&str, &str))] = &[
+    ("file_open", ("opened", "more files for writing in")),
+    ("file_open_failed", ("failed to open", "more files in")),
+    ("file_delete", ("removed", "more files from")),
+    ("file_rename", ("renamed", "more files in")),
+    ("file_link", ("gave new names to", "more files in")),
+    ("file_symlink", ("made", "more links in")),
+    ("directory_create", ("made", "more folders in")),
+    ("file_chmod", ("set the access rights of", "more files in")),
+    ("file_chown", ("gave away", "more files in")),
+];
+
 /// Digits of a container's id that people see.
 const ID_DIGITS: usize = 12;
 
@@ -71,6 +84,21 @@ pub fn sentence(observation: &Observation) -> String {
     let mut sentence = words.map_or_else(|| generic(observation), |(_, words)| words(observation));
     sentence.push('.');
     sentence
+}
+
+/// A sentence about `n` more events like this one, all about files of one folder.
+pub fn repeats(observation: &Observation, n: u64, folder: &[u8]) -> String {
+    let words = FOLDED.iter().find(|(event, _)| *event == observation.name());
+    let (verb, files) = words.map_or(("did the same with", "more files in"), |(_, words)| *words);
+    // Reading is only told of files that matter.
+    let reads = observation.name() == "file_open" && observation.unsigned("file.access") == Some(0);
+    let (verb, files) = if reads { ("read", "more files in") } else { (verb, files) };
+    let files = if n == 1 {
+        files.replace("files", "file").replace("links", "link").replace("folders", "folder")
+    } else {
+        files.to_owned()
+    };
+    format!("{} {verb} {n} {files} {}.", subject(observation), escape(folder))
 }
 
 /// `cat (pid 812, started by bash, in container web)`

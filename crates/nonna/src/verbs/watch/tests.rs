@@ -8,16 +8,17 @@ use super::*;
 
 /// What the sensors that this kernel can have send.
 fn schemas() -> Vec<EventSchema> {
-    let target = Kernel::new().target(&[]).expect("this kernel tells its types");
+    let kernel = Kernel::new();
+    let target = kernel.target(&[]).expect("this kernel tells its types");
     let args = WatchArgs {
         duration: None,
         events: Vec::new(),
-        all: false,
+        all: true,
         sensitive: Vec::new(),
         sensors: Vec::new(),
     };
     let mut sources = Sources::new();
-    let id = sources.add("sensors", sensor_text(&args, &target).unwrap());
+    let id = sources.add("sensors", sensor_text(&args, &kernel, &target).unwrap());
     let options = nonna_script::Options { sensors: true, ..nonna_script::Options::default() };
     let (compiled, diagnostics) = nonna_script::compile(&sources, id, &target, &options);
     let compiled = compiled.unwrap_or_else(|| panic!("the sensors compile: {diagnostics:?}"));

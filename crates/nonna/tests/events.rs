@@ -9,8 +9,17 @@ use nonna_diag::{Format, Sources, render};
 use nonna_event::EventSchema;
 use nonna_kernel::Kernel;
 
-const SENSORS: &[&str] =
-    &["process", "file", "mount", "network", "security", "module", "uring", "capability"];
+/// Files of sensors, each with the raw tracepoint without which it means nothing.
+const SENSORS: &[(&str, Option<&str>)] = &[
+    ("process", None),
+    ("file", None),
+    ("mount", None),
+    ("network", None),
+    ("security", None),
+    ("module", Some("module_load")),
+    ("uring", Some("io_uring_complete")),
+    ("capability", Some("cap_capable")),
+];
 
 fn project(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
@@ -53,27 +62,25 @@ fn the_page_of_events_is_current() {
     let kernel = Kernel::new();
     let target = kernel.target(&[Feature::TypedTracepoint]).expect("the kernel has type information");
     let has = |name| target.btf.tracepoint(name).is_ok_and(|found| found.is_some());
-    let mut schemas: Vec<EventSchema> = Vec::new();
+    // Several sensors may send one event, so they are compiled together, as they run.
+    let mut text = "config = { missing_probes = ignore }\n".to_owned();
     let mut words = BTreeMap::new();
-    for name in SENSORS {
-        let text =
+    for (name, needs) in SENSORS {
+        let sensor =
             std::fs::read_to_string(project(&format!("sensors/{name}.bt"))).expect("the sensor is there");
-        words.extend(summaries(&text));
-        if (*name == "module" && !has("module_load"))
-            || (*name == "uring" && !has("io_uring_complete"))
-            || (*name == "capability" && !has("cap_capable"))
-        {
-            continue;
+        for (event, summary) in summaries(&sensor) {
+            words.entry(event).or_insert(summary);
         }
-        let mut sources = Sources::new();
-        let text = format!("config = {{ missing_probes = ignore }}\n{text}");
-        let id = sources.add(format!("{name}.bt"), text);
-        let options = nonna_script::Options { sensors: true, ..nonna_script::Options::default() };
-        let (compiled, diagnostics) = nonna_script::compile(&sources, id, &target, &options);
-        let compiled =
-            compiled.unwrap_or_else(|| panic!("{}", render(&diagnostics, &sources, Format::Concise)));
-        schemas.extend(compiled.module.events.values().cloned());
+        if needs.is_none_or(has) {
+            text += &sensor;
+        }
     }
+    let mut sources = Sources::new();
+    let id = sources.add("sensors", text);
+    let options = nonna_script::Options { sensors: true, ..nonna_script::Options::default() };
+    let (compiled, diagnostics) = nonna_script::compile(&sources, id, &target, &options);
+    let compiled = compiled.unwrap_or_else(|| panic!("{}", render(&diagnostics, &sources, Format::Concise)));
+    let schemas: Vec<EventSchema> = compiled.module.events.values().cloned().collect();
     let pairs: Vec<(&str, &str)> = words.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let (head, made) = sections(&nonna_agent::docs::events_markdown(&schemas, &pairs));
     let file = project("docs/events.md");

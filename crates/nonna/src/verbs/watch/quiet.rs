@@ -68,7 +68,7 @@ pub fn is_told(observation: &Observation) -> bool {
         return false;
     }
     let lends = name == "file_chmod" && observation.unsigned("file.mode").unwrap_or(0) & LENT_RIGHTS != 0;
-    lends || fields.iter().any(|field| path(observation, field).is_some_and(|path| matters(path)))
+    lends || fields.iter().any(|field| path(observation, field).is_some_and(matters))
 }
 
 /// Whether to tell this by itself where many of its kind are told at once.
@@ -98,7 +98,7 @@ fn starts_with_any(path: &[u8], beginnings: &[&str]) -> bool {
 
 fn holds_secret(path: &[u8]) -> bool {
     let holds = |part: &&str| path.windows(part.len()).any(|window| window == part.as_bytes());
-    SECRET_PARTS.iter().any(|part| holds(&part))
+    SECRET_PARTS.iter().any(holds)
 }
 
 #[cfg(test)]

@@ -73,6 +73,7 @@ pub fn run(args: &TraceArgs, global: &Global) -> Outcome {
     };
     let (compiled, warnings) = compile::script(&sources, id, &target, &options)?;
     show(&warnings, &sources, global);
+    refuse_on_demand(&compiled)?;
     let schemas = compiled.module.events.values().cloned().collect::<Vec<_>>();
     let codegen = compile::trace_options(&sources);
     let verified = compile::programs(compiled.module, &target, &codegen, &sources)?;
@@ -92,6 +93,17 @@ pub fn run(args: &TraceArgs, global: &Global) -> Outcome {
         exit: None,
     };
     session.run(&kernel, loaded, command, args, global)
+}
+
+/// Says so where a probe would never fire: this command hands no signal to a script.
+fn refuse_on_demand(compiled: &nonna_script::Compiled) -> Result<(), Trouble> {
+    let probe = compiled.host.probes.iter().find(|probe| probe.name.starts_with("self:"));
+    probe.map_or(Ok(()), |probe| {
+        Err(Trouble::Environment {
+            message: format!("`nonna trace` never runs `{}`", probe.name),
+            help: vec!["`interval:s:1` runs by itself, again and again".to_owned()],
+        })
+    })
 }
 
 /// A script that runs.

@@ -1,7 +1,7 @@
 //! `nonna trace`.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nonna_bpf::Feature;
 use nonna_testkit::{KernelTest, Need, Outcome, Suite};
@@ -34,6 +34,13 @@ pub fn tests(suite: Suite) -> Suite {
         .test(KernelTest::new("duration_ends_a_script", NEEDS, duration_ends_a_script))
         .test(KernelTest::new("a_killed_trace_leaves_nothing", &clock, a_killed_trace_leaves_nothing))
         .test(KernelTest::new("objects_are_written", NEEDS, objects_are_written))
+        .test(KernelTest::new("a_reader_that_goes_ends_a_script", NEEDS, a_reader_that_goes_ends_a_script))
+        .test(KernelTest::new(
+            "iterators_end_by_themselves",
+            &with(Need::Feature(Feature::TaskIter)),
+            iterators_end_by_themselves,
+        ))
+        .test(KernelTest::new("what_never_fires_is_refused", NEEDS, what_never_fires_is_refused))
 }
 
 fn begin_prints_and_exits() -> Outcome {
@@ -152,5 +159,40 @@ fn objects_are_written() -> Outcome {
     let output = nonna(&["build", "-e", "rawtracepoint:sys_enter { @[comm] = count(); }", "-o", file])?;
     assert!(output.status.success(), "{}", all(&output));
     assert!(std::fs::read(file)?.starts_with(b"\x7fELF"));
+    Ok(())
+}
+
+fn a_reader_that_goes_ends_a_script() -> Outcome {
+    let script = r#"BEGIN { for ($i : 0..10000) { printf("line %d of many\n", $i); } } interval:ms:10 { printf("x\n"); }"#;
+    let mut child = Command::new(NONNA)
+        .args(["trace", "--duration", "60s", "-e", script])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    drop(child.stdout.take());
+    let started = Instant::now();
+    let output = child.wait_with_output()?;
+    assert!(output.status.success(), "{}", all(&output));
+    assert!(started.elapsed() < Duration::from_secs(30), "it ran on without a reader");
+    Ok(())
+}
+
+fn iterators_end_by_themselves() -> Outcome {
+    let started = Instant::now();
+    let script = r#"iter:task { printf("%d %s\n", ctx.task.pid, ctx.task.comm); } END { printf("end\n"); }"#;
+    let output = nonna(&["trace", "--duration", "60s", "-e", script])?;
+    assert!(started.elapsed() < Duration::from_secs(30), "it waited for nothing");
+    let text = stdout(&output);
+    assert!(text.lines().any(|line| line.ends_with(" nonna")), "{}", all(&output));
+    // The kernel's last call, without a task, is none of the script's business.
+    assert!(text.lines().all(|line| !line.starts_with("0 ")), "{}", all(&output));
+    assert_eq!(text.lines().last(), Some("end"), "{}", all(&output));
+    Ok(())
+}
+
+fn what_never_fires_is_refused() -> Outcome {
+    let output = nonna(&["trace", "-e", "self:signal:SIGUSR1 { exit(); }"])?;
+    assert_eq!(output.status.code(), Some(2), "{}", all(&output));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("self:signal:SIGUSR1"), "{}", all(&output));
     Ok(())
 }

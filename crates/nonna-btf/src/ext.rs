@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::file::Btf;
 use crate::header::{ByteOrder, MAGIC, parse_preamble, section};
 use crate::kind::TypeId;
-use crate::relocate::RelocationKind;
+use crate::relocation_kind::RelocationKind;
 use crate::writer::BtfBuilder;
 
 /// Header without the CO-RE part, as the first compilers wrote it.

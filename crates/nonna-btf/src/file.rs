@@ -7,9 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::find::NameCache;
 use crate::header::ByteOrder;
 use crate::kind::{Kind, TypeId};
+use crate::name_cache::NameCache;
 use crate::record::Part;
 
 /// Opened BTF. Cloning is cheap: clones share the bytes and what was looked up.

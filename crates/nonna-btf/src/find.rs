@@ -3,50 +3,11 @@
 //! BTF has no index by name, and building one costs more than a start may take. A look-up reads strings and types once
 //! for all names asked together ([`Btf::find_many`]); what was found is remembered, so asking again is free.
 
-use std::sync::{Mutex, PoisonError};
-
-use rustc_hash::FxHashMap;
-
 use crate::error::Error;
 use crate::file::Btf;
 use crate::kind::{Kind, TypeId};
 use crate::names::NameOffsets;
 use crate::record::{Part, Records};
-
-/// What was looked up before, found or not, by name.
-#[derive(Debug, Default)]
-pub(crate) struct NameCache(Mutex<Answers>);
-
-type Answers = FxHashMap<Box<str>, Vec<(Kind, Option<TypeId>)>>;
-
-/// More names than any script asks for; beyond, remembering starts afresh.
-const CACHED_NAMES: usize = 4096;
-
-impl NameCache {
-    /// Runs `with` on the answers. A panic elsewhere cannot leave them half written in a way that matters.
-    fn locked<T>(&self, with: impl FnOnce(&mut Answers) -> T) -> T {
-        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn get(&self, kind: Kind, name: &str) -> Option<Option<TypeId>> {
-        self.locked(|answers| {
-            let known = answers.get(name)?;
-            known.iter().find(|(known_kind, _)| *known_kind == kind).map(|(_, id)| *id)
-        })
-    }
-
-    fn put(&self, kind: Kind, name: &str, id: Option<TypeId>) {
-        self.locked(|answers| {
-            if answers.len() >= CACHED_NAMES {
-                answers.clear();
-            }
-            let known = answers.entry(name.into()).or_default();
-            if known.iter().all(|(known_kind, _)| *known_kind != kind) {
-                known.push((kind, id));
-            }
-        });
-    }
-}
 
 /// A value of an enumeration, found by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,6 @@
 //! instructions is not done here: this room knows no bytecode.
 
 mod compat;
-mod kind;
 mod spec;
 mod value;
 
@@ -16,8 +15,8 @@ use crate::error::Error;
 use crate::ext::CoreRelocation;
 use crate::file::Btf;
 use crate::kind::{Kind, TypeId};
+use crate::relocation_kind::RelocationKind;
 
-pub use kind::RelocationKind;
 use spec::Spec;
 pub use value::LoadSize;
 use value::Value;

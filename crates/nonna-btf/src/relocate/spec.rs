@@ -12,8 +12,8 @@ use crate::resolve::{MAX_DEPTH, Visits};
 use crate::types::{Array, Composite, Member, Type};
 
 use super::compat::{fields_are_compatible, types_are_compatible, types_match};
-use super::kind::RelocationKind;
 use super::{essential_name, same_as};
+use crate::relocation_kind::RelocationKind;
 
 /// Steps of an access, anonymous members included (`BPF_CORE_SPEC_MAX_LEN`).
 const MAX_STEPS: usize = 64;

@@ -9,8 +9,8 @@ use crate::header::ByteOrder;
 use crate::kind::TypeId;
 use crate::types::Type;
 
-use super::kind::RelocationKind;
 use super::spec::{Spec, Step};
+use crate::relocation_kind::RelocationKind;
 
 /// A calculated number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -35,6 +35,11 @@ pub fn run(input: &[u8]) {
     for program in &object.programs {
         let _ = disassemble(&program.insns, TextOptions::default());
     }
+    for map in &object.maps {
+        for value in ["y", "m", "7", "-1", "\"text\""] {
+            let _ = map.clone().fill_settings(|_| Some(value.to_owned()));
+        }
+    }
     if let Ok(elf) = object.to_elf() {
         let again = Object::from_elf(&elf, None).expect("what was written can be read");
         assert_eq!(again.programs.len(), object.programs.len());

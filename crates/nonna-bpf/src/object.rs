@@ -6,7 +6,7 @@
 use crate::hook::Hook;
 use crate::insn::Insn;
 use crate::kinds::{AttachType, MapFlags, MapType, ProgramType};
-use crate::setting::KernelSetting;
+use crate::setting::{KernelSetting, SettingError};
 use nonna_diag::Span;
 
 /// Index into [`Object::maps`].
@@ -184,4 +184,32 @@ pub struct LineInfo {
     pub line: u32,
     /// Column, from 1; at most 1023.
     pub column: u32,
+}
+
+impl Map {
+    /// Writes the configuration values that this map holds; `look_up` knows them by name, as the configuration file
+    /// writes them.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingError`] for what is missing and not weak, or of another type.
+    pub fn fill_settings(
+        &mut self,
+        mut look_up: impl FnMut(&str) -> Option<String>,
+    ) -> Result<(), SettingError> {
+        for setting in &self.extra.settings {
+            let bytes = match look_up(&setting.name) {
+                Some(value) => setting.encode(&value)?,
+                None if setting.weak => continue,
+                None => return Err(SettingError::Missing { name: setting.name.clone() }),
+            };
+            let start = setting.offset as usize;
+            self.initial_value
+                .as_mut()
+                .and_then(|value| value.get_mut(start..start + bytes.len()))
+                .ok_or_else(|| SettingError::Place { name: setting.name.clone() })?
+                .copy_from_slice(&bytes);
+        }
+        Ok(())
+    }
 }

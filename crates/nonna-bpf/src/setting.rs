@@ -3,8 +3,6 @@
 //! An object only names them; the loader looks them up and has them written into the map here. The rules for text and
 //! types are libbpf's (`set_kcfg_value_tri`, `set_kcfg_value_num`, `set_kcfg_value_str` in tools/lib/bpf/libbpf.c).
 
-use crate::object::Map;
-
 /// A configuration value with its place in the first value of a map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KernelSetting {
@@ -85,12 +83,13 @@ impl KernelSetting {
             (SettingKind::Text, _) => return self.text(value),
             _ => return None,
         };
-        let (bits, signed) =
-            (self.size_bytes * 8, matches!(self.kind, SettingKind::Integer { signed: true }));
-        let fits = match (bits, signed) {
-            (0 | 129.., _) => false,
-            (bits, true) => (-(1i128 << (bits - 1))..1i128 << (bits - 1)).contains(&number),
-            (bits, false) => number >= 0 && (bits > 64 || number < 1i128 << bits),
+        let (1 | 2 | 4 | 8) = size else { return None };
+        let bits = size * 8;
+        let fits = match self.kind {
+            SettingKind::Integer { signed: true } => {
+                (-(1i128 << (bits - 1))..1i128 << (bits - 1)).contains(&number)
+            }
+            _ => (0..1i128 << bits).contains(&number),
         };
         fits.then(|| number.to_le_bytes()[..size].to_vec())
     }
@@ -119,34 +118,6 @@ fn parse_number(text: &str) -> Option<i128> {
     Some(if negative { -magnitude } else { magnitude })
 }
 
-impl Map {
-    /// Writes the configuration values that this map holds; `look_up` knows them by name, as the configuration file
-    /// writes them.
-    ///
-    /// # Errors
-    ///
-    /// [`SettingError`] for what is missing and not weak, or of another type.
-    pub fn fill_settings(
-        &mut self,
-        mut look_up: impl FnMut(&str) -> Option<String>,
-    ) -> Result<(), SettingError> {
-        for setting in &self.extra.settings {
-            let bytes = match look_up(&setting.name) {
-                Some(value) => setting.encode(&value)?,
-                None if setting.weak => continue,
-                None => return Err(SettingError::Missing { name: setting.name.clone() }),
-            };
-            let start = setting.offset as usize;
-            self.initial_value
-                .as_mut()
-                .and_then(|value| value.get_mut(start..start + bytes.len()))
-                .ok_or_else(|| SettingError::Place { name: setting.name.clone() })?
-                .copy_from_slice(&bytes);
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,5 +142,9 @@ mod tests {
         assert_eq!(setting(SettingKind::Char, 1).encode("m").unwrap(), *b"m");
         assert_eq!(setting(SettingKind::Text, 4).encode("\"(none)\"").unwrap(), *b"(no\0");
         assert!(setting(SettingKind::Text, 4).encode("5").is_err());
+        // Sizes that no integer has, whatever file says so.
+        for size_bytes in [0, 3, 16, 17, 1 << 29, u32::MAX] {
+            assert!(setting(SettingKind::Integer { signed: true }, size_bytes).encode("5").is_err());
+        }
     }
 }

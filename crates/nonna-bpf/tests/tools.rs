@@ -3,10 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use nonna_bpf::Object;
+use nonna_bpf::{Object, ProgramType};
 use nonna_btf::Btf;
 use nonna_testkit::{KernelTest, Need, Outcome, Suite};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
             // Each of a few dozen loads opens the kernel's BTF anew.
             .time_limit(Duration::from_secs(300)),
         )
+        .test(KernelTest::new("clang_objects_are_refused_by_name", &[clang], clang_objects_refused))
         .main()
 }
 
@@ -146,42 +147,87 @@ const SOURCES: &[(&str, &[&str], bool)] = &[
     ("slots", &["begin", "finish"], true),
     ("modern", &["divide"], true),
     ("legacy", &["on_packet"], false),
+    ("relocations", &["on_exec"], true),
+    ("variety", &["classify", "classify_again", "receive"], true),
 ];
+
+/// Versions of the instruction set, by clang's names. Not every clang knows the last.
+const CPUS: &[&str] = &["v1", "v2", "v3", "v4"];
+
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/c").join(name).with_extension("c")
+}
+
+/// Compiles a test program. What only newer compilers know is switched on by macros where it can be.
+fn compile(clang: &str, name: &str, options: &[&str], to: &Path) -> Result<(), String> {
+    let command = |more: &[&str]| {
+        let mut command = Command::new(clang);
+        command.args(["-target", "bpf", "-O2"]).args(options).args(more).arg("-c").arg(source(name));
+        run(command.arg("-o").arg(to)).map(drop)
+    };
+    command(&["-DENUM64", "-DMATCHES"]).or_else(|_| command(&[]))
+}
 
 fn clang_objects_load() -> Outcome {
     let kernel = Btf::parse(std::fs::read("/sys/kernel/btf/vmlinux")?)?;
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/c");
     let folder = tempfile::tempdir()?;
+    let (compiled, written) = (folder.path().join("compiled.o"), folder.path().join("written.o"));
     for clang in clangs() {
         for (name, programs, typed) in SOURCES {
-            let (compiled, written) = (folder.path().join("compiled.o"), folder.path().join("written.o"));
-            let mut command = Command::new(clang);
-            command
-                .args(["-target", "bpf", "-O2", "-c", "-o"])
-                .arg(&compiled)
-                .arg(sources.join(name).with_extension("c"));
-            if *typed {
-                command.arg("-g");
-            }
-            if *name == "modern" {
-                command.arg("-mcpu=v4");
-            }
-            match run(&mut command) {
-                Ok(_) => {}
-                // Compilers before 18 do not know version 4.
-                Err(_) if *name == "modern" => continue,
-                Err(error) => return Err(error.into()),
-            }
-            let object = Object::from_elf(&std::fs::read(&compiled)?, Some(&kernel))
-                .map_err(|error| format!("{clang}, {name}: {error}"))?;
-            std::fs::write(&written, object.to_elf()?)?;
-            let ours = dump_loaded(&written, programs).map_err(|e| format!("{clang}, {name}: {e}"))?;
-            if *typed {
-                let theirs = dump_loaded(&compiled, programs)?;
-                if without_numbers(&ours) != without_numbers(&theirs) {
-                    return Err(format!("{clang}, {name}: ours\n{ours}\nlibbpf's\n{theirs}").into());
+            let cpus = match *name {
+                "modern" => &CPUS[3..],
+                "variety" if Some(clang) == clangs().last() => CPUS,
+                _ => &CPUS[1..2],
+            };
+            for cpu in cpus {
+                let cpu = format!("-mcpu={cpu}");
+                let options = if *typed { vec!["-g", &cpu] } else { vec![cpu.as_str()] };
+                match compile(clang, name, &options, &compiled) {
+                    Ok(()) => {}
+                    // Compilers before 18 do not know version 4.
+                    Err(_) if cpu == "-mcpu=v4" => continue,
+                    Err(error) => return Err(error.into()),
+                }
+                let what = format!("{clang}, {name}, {cpu}");
+                let object = Object::from_elf(&std::fs::read(&compiled)?, Some(&kernel))
+                    .map_err(|error| format!("{what}: {error}"))?;
+                std::fs::write(&written, object.to_elf()?)?;
+                let ours = dump_loaded(&written, programs).map_err(|e| format!("{what}: {e}"))?;
+                if *typed {
+                    let theirs = dump_loaded(&compiled, programs)?;
+                    if without_numbers(&ours) != without_numbers(&theirs) {
+                        return Err(format!("{what}: ours\n{ours}\nlibbpf's\n{theirs}").into());
+                    }
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// What is refused is named, and what is marked as optional is left out.
+fn clang_objects_refused() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("x.o");
+    let read = || Ok::<_, std::io::Error>(Object::from_elf(&std::fs::read(&file)?, None));
+    for clang in clangs() {
+        for (name, options, expected) in [
+            ("ops", &["-g"][..], "struct_ops"),
+            ("variety", &["-g", "-target", "bpfeb"], "little-endian"),
+            ("variety", &[], "no types"),
+        ] {
+            compile(clang, name, options, &file)?;
+            let error = read()?.err().ok_or_else(|| format!("{clang}, {name} {options:?} was read"))?;
+            if !error.to_string().contains(expected) {
+                return Err(format!("{clang}, {name} {options:?}: {error}").into());
+            }
+        }
+        compile(clang, "sections", &["-g"], &file)?;
+        let object = read()??;
+        assert!(object.programs.len() > 40, "{}", object.programs.len());
+        for program in &object.programs {
+            assert_ne!(program.program_type, ProgramType::Unspecified, "{clang}: {}", program.section);
+            assert_ne!(program.name, "left_out");
         }
     }
     Ok(())

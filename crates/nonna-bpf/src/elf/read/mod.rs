@@ -35,11 +35,15 @@ use link::{Linked, Linker};
 use maps::Maps;
 use types::{Types, bad_btf};
 
+/// Begins the names of sections whose programs are not loaded with the others (`bpf_object__init_prog` in libbpf.c).
+const LEFT_OUT: char = '?';
+
 impl Object {
     /// The object that an ELF file holds, relocated for a kernel with the types `target`.
     ///
     /// Each global function in a section other than `.text` becomes a program, with the functions that it calls behind it.
-    /// A section whose name says nothing gives programs of [`ProgramType::Unspecified`], for the caller to decide.
+    /// A section whose name says nothing gives programs of [`ProgramType::Unspecified`], for the caller to decide. Programs in a
+    /// section whose name begins with `?` are left out, as libbpf leaves them until somebody asks for them by name.
     ///
     /// # Errors
     ///
@@ -69,7 +73,7 @@ impl Object {
         let mut programs = Vec::new();
         let mut entries = FxHashMap::default();
         for (number, function) in functions.all.iter().enumerate() {
-            if function.is_entry {
+            if function.is_entry && !file.sections[function.section].name.starts_with(LEFT_OUT) {
                 entries.insert(number, ProgramIdx(programs.len() as u32));
                 let linked = linker.link(number)?;
                 let mut program = program(function.name, file.sections[function.section].name, &linked);

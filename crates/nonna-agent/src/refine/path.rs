@@ -164,4 +164,48 @@ mod tests {
         join(&mut path, &base);
         assert_eq!((path.bytes.as_slice(), path.truncated_from), (&b"/ab/x"[..], Some(14)));
     }
+
+    /// What an event about a path in a folder is told as; the path is always marked.
+    fn told(path: &str, bases: [Option<&str>; 2], result: i64) -> Text {
+        let field = |name: &str, field_type| nonna_event::Field {
+            name: name.to_owned(),
+            field_type,
+            description: String::new(),
+        };
+        let names = ["file.new_path", "file.new_base", "file.base"];
+        let mut fields: Vec<_> = names.iter().map(|name| field(name, nonna_event::FieldType::Path)).collect();
+        fields.push(field("result", nonna_event::FieldType::Signed { bytes: 8 }));
+        let ring = nonna_event::Ring::Volume;
+        let schema = EventSchema { id: 1, name: "file_rename".to_owned(), fields, ring };
+        let text = |text: &str| Value::Text(Text { bytes: text.as_bytes().to_vec(), ..Text::default() });
+        let [near, far] = bases.map(|base| base.map_or(Value::Absent, text));
+        let values = vec![text(path), near, far, Value::Signed(result)];
+        let mut event = Event { schema: Arc::new(schema.clone()), generation: 0, values };
+        PathPlan::of(&schema).unwrap().apply(&mut event);
+        assert_eq!(event.values.len(), 2);
+        event.text("file.new_path").unwrap().clone()
+    }
+
+    #[test]
+    fn the_nearest_folder_counts() {
+        let path = |bases| String::from_utf8(told("x", bases, 0).bytes).unwrap();
+        assert_eq!(path([Some("/near"), Some("/far")]), "/near/x");
+        assert_eq!(path([None, Some("/far")]), "/far/x");
+        assert_eq!(path([None, None]), "x");
+    }
+
+    #[test]
+    fn the_kernels_own_path_is_not_marked() {
+        assert!(!told("/a", [None, None], 0).racy);
+        assert!(told("/a", [Some("/b"), None], 0).racy);
+    }
+
+    #[test]
+    fn an_empty_text_is_the_folder_where_the_call_allows_it() {
+        let path = |result| String::from_utf8(told("", [Some("/a/b"), None], result).bytes).unwrap();
+        assert_eq!(path(0), "/a/b");
+        assert_eq!(path(-1), "/a/b");
+        assert_eq!(path(NO_ENTRY), "");
+        assert!(told("", [Some("/a/b"), None], 0).racy);
+    }
 }

@@ -17,6 +17,9 @@ use crate::kernel::Kernel;
 /// Where it is mounted, best first.
 const PLACES: &[&str] = &["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
+/// What one read of tracefs gives at most.
+const PAGE_BYTES: usize = 4096;
+
 /// The root of tracefs.
 #[derive(Debug)]
 pub(crate) struct Tracefs {
@@ -44,7 +47,8 @@ impl Tracefs {
 
     fn read(&self, path: &str) -> io::Result<String> {
         let fd = rustix::fs::openat(&self.root, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut text = String::new();
+        // Such files say no size; a page at a time spares most of the reads that a guess from nothing takes.
+        let mut text = String::with_capacity(PAGE_BYTES);
         File::from(fd).read_to_string(&mut text)?;
         Ok(text)
     }

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use nonna_bpf::{Object, ProgramType};
+use nonna_bpf::{Callee, Imm64, Insn, Object, ProgramType, TextOptions, assemble, decode, disassemble};
 use nonna_btf::Btf;
 use nonna_testkit::{KernelTest, Need, Outcome, Suite};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,11 @@ fn main() -> ExitCode {
             "llvm_objdump_reads_what_is_written",
             &[Need::Tool("llvm-objdump")],
             llvm_objdump_reads,
+        ))
+        .test(KernelTest::new(
+            "llvm_and_we_read_the_same_instructions",
+            &[Need::Probe { name: "llvm-objdump-18", probe: new_objdump }],
+            same_instructions,
         ))
         .test(KernelTest::new("aya_objects_load_when_written", &[Need::Root, bpftool], aya_objects_load))
         .test(
@@ -86,6 +91,112 @@ fn llvm_objdump_reads() -> Outcome {
     for expected in ["<on_exec>:", "<bump>:", "R_BPF_64_64\tcounts", "R_BPF_64_32\tbump", "exit"] {
         if !text.contains(expected) {
             return Err(format!("`{expected}` is not in\n{text}").into());
+        }
+    }
+    Ok(())
+}
+
+/// Disassemblers that know version 4 of the instructions.
+const OBJDUMPS: &[&str] =
+    &["llvm-objdump-18", "llvm-objdump-19", "llvm-objdump-20", "llvm-objdump-21", "llvm-objdump-22"];
+
+fn objdumps() -> impl Iterator<Item = &'static str> {
+    OBJDUMPS.iter().copied().filter(|name| Command::new(name).arg("--version").output().is_ok())
+}
+
+fn new_objdump() -> Result<(), String> {
+    objdumps().next().map(drop).ok_or_else(|| format!("none of {OBJDUMPS:?} is on the PATH"))
+}
+
+/// An instruction of every opcode, with immediates and offsets of every class, that stands for itself: no relocation belongs to it.
+fn instructions() -> Vec<Insn> {
+    let mut insns = Vec::new();
+    for opcode in 0..=u8::MAX {
+        for offset in [0, 1, 8, 16, 32, -4, i16::MAX] {
+            for imm in [0, 1, 16, 32, 64, -5, 0x41, 0x51, 0xa1, 0xe1, 0xf1, i32::MAX] {
+                for registers in [0x00_u8, 0x01, 0x21] {
+                    let mut bytes = vec![opcode, registers];
+                    bytes.extend(offset.to_le_bytes());
+                    bytes.extend(imm.to_le_bytes());
+                    if opcode == 0x18 {
+                        bytes.extend([0, 0, 0, 0, 1, 2, 3, 4]);
+                    }
+                    insns.extend(decode(&bytes).unwrap_or_default());
+                }
+            }
+        }
+    }
+    insns.retain(|insn| match insn {
+        // Calls and addresses become relocations; a call by register is no instruction that programs may have.
+        Insn::Call(callee) => matches!(callee, Callee::Helper(_)),
+        Insn::LoadImm64 { value, .. } => matches!(value, Imm64::Value(_)),
+        // LLVM does not print the number that is added to the register.
+        Insn::LoadPacket { index: Some(_), offset, .. } => *offset == 0,
+        _ => true,
+    });
+    insns.dedup();
+    insns
+}
+
+/// LLVM's text in the kernel's form.
+fn in_the_kernels_words(text: &str) -> String {
+    let mut text = text.split(" <all").next().unwrap_or(text).trim().to_owned();
+    for (theirs, ours) in [
+        (" - 0x", " -0x"),
+        (" + 0x", " +0x"),
+        ("skb[r0]", "skb[r0 + 0]"),
+        ("skb[r1]", "skb[r1 + 0]"),
+        ("skb[r2]", "skb[r2 + 0]"),
+        ("goto +", "goto pc+"),
+        ("goto -", "goto pc-"),
+        ("gotol +", "gotol pc+"),
+        ("gotol -", "gotol pc-"),
+        (" = atomic_fetch_", " = atomic64_fetch_"),
+        (" = xchg_64(", " = atomic64_xchg((u64 *)("),
+        (" = xchg32_32(", " = atomic_xchg((u32 *)("),
+        (" = cmpxchg_64(", " = atomic64_cmpxchg((u64 *)("),
+        (" = cmpxchg32_32(", " = atomic_cmpxchg((u32 *)("),
+    ] {
+        text = text.replace(theirs, ours);
+    }
+    if text.contains("(u32 *)") {
+        text = text.replace("atomic64_fetch_", "atomic_fetch_");
+    }
+    // The kernel names whole registers here.
+    if text.contains("cmpxchg((u32 *)") {
+        text = text.replace('w', "r");
+    }
+    if text.contains("xchg(") {
+        text = text.replacen(", ", "), ", 1);
+    }
+    text
+}
+
+fn same_instructions() -> Outcome {
+    let insns = instructions();
+    assert!(insns.len() > 3000, "{}", insns.len());
+    let mut program = sample::program("all", "socket", "exit");
+    program.insns.clone_from(&insns);
+    let object = Object { license: "GPL".to_owned(), maps: vec![], programs: vec![program], btf: vec![] };
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("all.o");
+    std::fs::write(&file, object.to_elf()?)?;
+    for objdump in objdumps() {
+        let text = run(Command::new(objdump).args(["-d", "--no-show-raw-insn", "--mcpu=v4"]).arg(&file))?;
+        // `12:` and the instruction.
+        let listed = text.lines().filter_map(|line| line.trim_start().split_once(":\t"));
+        let lines: Vec<&str> =
+            listed.filter(|(slot, _)| slot.parse::<u32>().is_ok()).map(|(_, line)| line).collect();
+        let mut wrong = Vec::new();
+        for (insn, line) in insns.iter().zip(&lines) {
+            if assemble(&in_the_kernels_words(line)).as_ref() != Ok(&vec![*insn]) {
+                let ours = disassemble(&[*insn], TextOptions::default());
+                wrong.push(format!("{line} | {} | {}", in_the_kernels_words(line), ours.trim()));
+            }
+        }
+        if lines.len() != insns.len() || !wrong.is_empty() {
+            let counts = format!("{objdump}: {} of {} lines", lines.len(), insns.len());
+            return Err(format!("{counts}\n{}", wrong.join("\n")).into());
         }
     }
     Ok(())

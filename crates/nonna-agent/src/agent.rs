@@ -25,8 +25,22 @@ use crate::surroundings::Surroundings;
 /// How often housekeeping runs: accounts that changed, processes to forget.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
-/// Where observations go: each in turn, and `None` when nothing more is at hand and what is buffered should be shown.
-pub type Output<'o> = dyn FnMut(Option<&Observation>) -> io::Result<()> + 'o;
+/// Where observations go.
+pub trait Output {
+    /// Takes the next observation and returns whether it is told; else it was left out on purpose.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written; that ends the run.
+    fn take(&mut self, observation: &Observation) -> io::Result<bool>;
+
+    /// Brings out what was taken: nothing more comes for a moment.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    fn flush(&mut self) -> io::Result<()>;
+}
 
 /// Sensors that run, with what is needed to understand them.
 pub struct Agent {
@@ -37,7 +51,7 @@ pub struct Agent {
     enricher: Enricher,
     ordering: Ordering,
     drops: Drops,
-    n_observations: u64,
+    n_told: u64,
 }
 
 /// When a run ends by itself.
@@ -52,8 +66,8 @@ pub struct Until {
 /// What a run came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Observations handed on.
-    pub n_observations: u64,
+    /// Observations that were told.
+    pub n_told: u64,
     /// Records that came out of order; none of them was lost.
     pub n_late: u64,
     /// Events that only repeated what was told before: one more packet to the same peer.
@@ -65,7 +79,7 @@ pub struct Summary {
 impl Summary {
     /// The last line of a run.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "event": "summary", "events": self.n_observations, "drops": self.drops.json() })
+        serde_json::json!({ "event": "summary", "events": self.n_told, "drops": self.drops.json() })
     }
 }
 
@@ -101,7 +115,7 @@ impl Agent {
             schemas,
             ordering: Ordering::new(),
             drops: Drops::new(),
-            n_observations: 0,
+            n_told: 0,
         })
     }
 
@@ -121,7 +135,7 @@ impl Agent {
     ///
     /// [`AgentError`] where a ring cannot be read or the output fails; a pipe whose reader went away ends the run
     /// without an error.
-    pub fn run(mut self, until: &Until, output: &mut Output<'_>) -> Result<Summary, AgentError> {
+    pub fn run(mut self, until: &Until, output: &mut dyn Output) -> Result<Summary, AgentError> {
         let outcome = self.follow(until, output);
         for reading in &self.readings {
             reading.stop();
@@ -134,7 +148,7 @@ impl Agent {
         self.count_kernel_drops()?;
         self.drops.add_all(&self.enricher.drops);
         let summary = Summary {
-            n_observations: self.n_observations,
+            n_told: self.n_told,
             n_late: self.ordering.n_late,
             n_repeated: self.enricher.n_repeated,
             drops: self.drops,
@@ -143,7 +157,7 @@ impl Agent {
         Ok(summary)
     }
 
-    fn follow(&mut self, until: &Until, output: &mut Output<'_>) -> Result<(), AgentError> {
+    fn follow(&mut self, until: &Until, output: &mut dyn Output) -> Result<(), AgentError> {
         let mut housekeeping = Instant::now() + HOUSEKEEPING;
         loop {
             let now = Instant::now();
@@ -202,23 +216,23 @@ impl Agent {
         }
     }
 
-    fn release(&mut self, until_ns: u64, output: &mut Output<'_>) -> Result<(), AgentError> {
-        let before = self.n_observations;
+    fn release(&mut self, until_ns: u64, output: &mut dyn Output) -> Result<(), AgentError> {
+        let before = self.n_told;
         let mut observations = Vec::new();
         while let Some(event) = self.ordering.pop(until_ns) {
             self.enricher.take(event, &mut observations);
             for observation in observations.drain(..) {
-                self.n_observations += 1;
-                output(Some(&observation)).map_err(|source| AgentError::Output { source })?;
+                let told = output.take(&observation).map_err(|source| AgentError::Output { source })?;
+                self.n_told += u64::from(told);
             }
         }
-        if self.n_observations > before {
-            output(None).map_err(|source| AgentError::Output { source })?;
+        if self.n_told > before {
+            output.flush().map_err(|source| AgentError::Output { source })?;
         }
         Ok(())
     }
 
-    fn finish(&mut self, output: &mut Output<'_>) -> Result<(), AgentError> {
+    fn finish(&mut self, output: &mut dyn Output) -> Result<(), AgentError> {
         for reading in std::mem::take(&mut self.readings) {
             while let Ok(batch) = reading.batches.recv() {
                 self.decode(&batch);

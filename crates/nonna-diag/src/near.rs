@@ -6,13 +6,19 @@
 /// (at least 1); a candidate that begins with the name counts too. Among equals the one of like length comes first.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
     let wanted = name.to_lowercase();
-    let bound = (wanted.chars().count() / 3).max(1);
+    let n_wanted = wanted.chars().count();
+    let bound = (n_wanted / 3).max(1);
     let mut found: Vec<(usize, usize, &str)> = candidates
         .into_iter()
         .filter_map(|candidate| {
             let lower = candidate.to_lowercase();
-            let distance = strsim::osa_distance(&wanted, &lower);
             let prefix = wanted.len() >= 3 && lower.starts_with(&wanted);
+            // No distance is less than the difference of the lengths.
+            let distance = if lower.chars().count().abs_diff(n_wanted) <= bound {
+                strsim::osa_distance(&wanted, &lower)
+            } else {
+                usize::MAX
+            };
             let difference = wanted.len().abs_diff(lower.len());
             (distance <= bound || prefix).then_some((distance.min(bound + 1), difference, candidate))
         })

@@ -3,7 +3,7 @@
 //! The rules are those of `btf_struct_walk` and `check_ptr_to_btf_access` (kernel/bpf/btf.c, kernel/bpf/verifier.c), in
 //! their strictest form from Linux 6.1 on: a load that is allowed here is allowed by each of these kernels.
 
-use nonna_btf::{Btf, Composite, Member, Type, TypeId};
+use nonna_btf::{Btf, Composite, Kind, Member, Type, TypeId};
 
 /// What a load that the verifier accepts yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,15 @@ fn step(btf: &Btf, id: TypeId, (offset, size): (u32, u32)) -> Option<Step> {
     if end > structure.size_bytes {
         return flexible_tail(btf, &structure, offset);
     }
-    for member in structure.members() {
+    let is_union = btf.kind(btf.skip_modifiers(id).ok()?).ok()? == Kind::Union;
+    let mut members = structure.members().peekable();
+    while let Some(member) = members.next() {
+        // Members of a structure do not overlap: where the next one begins before, this one ends before, however large it is.
+        if !is_union
+            && members.peek().is_some_and(|next| next.bit_width == 0 && next.bit_offset / 8 <= offset)
+        {
+            continue;
+        }
         let start = member.bit_offset / 8;
         if end <= start {
             break;

@@ -71,7 +71,8 @@ impl Checker<'_> {
 
     /// Every place of a probe. What is not there is an error, or a warning where the rest will do.
     fn places(&mut self, probe: &ast::Probe) -> Vec<Place> {
-        let env = Env { target: self.target, options: self.options };
+        let suggest = self.settings.missing_probes != MissingProbes::Ignore;
+        let env = Env { target: self.target, options: self.options, suggest };
         let mut places: Vec<Place> = Vec::new();
         let mut missing = Vec::new();
         for point in &probe.attach_points {

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use nonna_bpf::{Hook, ProbePoint, SyscallPhase, TracepointFormat};
 use nonna_btf::{Kind, Param};
-use nonna_diag::nearest;
 
 use super::glob;
 use super::{Argument, Ask, Context, Found, Place};
@@ -32,11 +31,11 @@ impl Ask<'_> {
             Some(place) => Ok(vec![place]),
             None => {
                 let full = format!("{category}:{event}");
-                let all: Vec<String> = source.list().into_iter().map(|(c, e)| format!("{c}:{e}")).collect();
-                let mut near: Vec<String> = owned(nearest(&full, all.iter().map(String::as_str), 2));
-                if near.is_empty() {
+                let all = || source.list().into_iter().map(|(c, e)| format!("{c}:{e}"));
+                let mut near = self.near(&full, || all().collect(), 2);
+                if near.is_empty() && self.env.suggest {
                     // The event may be right and the group wrong.
-                    near = all.into_iter().filter(|n| n.split(':').nth(1) == Some(*event)).take(2).collect();
+                    near = all().filter(|n| n.split(':').nth(1) == Some(*event)).take(2).collect();
                 }
                 Err(self.missing("tracepoint", &full, &near))
             }
@@ -91,7 +90,7 @@ impl Ask<'_> {
         if all.iter().any(|(_, name)| name == event) {
             return Ok(vec![self.one_raw(event, None)]);
         }
-        let near = owned(nearest(event, btf.tracepoint_names(), 2));
+        let near = self.near(event, || owned(btf.tracepoint_names()), 2);
         Err(self.missing("raw tracepoint", event, &near))
     }
 
@@ -132,8 +131,7 @@ impl Ask<'_> {
             Some(text) => parse_int(text).map_err(|reason| self.malformed(reason))?,
         };
         if self.env.target.btf.find(Kind::Func, name).is_none() && symbols.kernel_address(name).is_none() {
-            let all = self.probed_functions();
-            let near = owned(nearest(name, all.iter().map(String::as_str), 2));
+            let near = self.near(name, || self.probed_functions(), 2);
             return Err(self.missing("kernel function", name, &near));
         }
         Ok(vec![place(name, offset, function)])
@@ -145,8 +143,7 @@ impl Ask<'_> {
         if !listed.is_empty() {
             return listed;
         }
-        let mut named =
-            owned(self.env.target.btf.types().of_kind(Kind::Func).map(|(_, name)| name).collect());
+        let mut named = owned(self.env.target.btf.types().of_kind(Kind::Func).map(|(_, name)| name));
         named.sort_unstable();
         named.dedup();
         named
@@ -174,7 +171,8 @@ impl Ask<'_> {
         match one(function) {
             Some(place) => Ok(vec![place]),
             None => {
-                let near = owned(nearest(function, btf.types().of_kind(Kind::Func).map(|(_, name)| name), 2));
+                let known = || owned(btf.types().of_kind(Kind::Func).map(|(_, name)| name));
+                let near = self.near(function, known, 2);
                 Err(self.missing("kernel function", function, &near))
             }
         }
@@ -196,7 +194,7 @@ impl Ask<'_> {
         }
         match one(hook) {
             Some(place) => Ok(vec![place]),
-            None => Err(self.missing("security hook", hook, &owned(nearest(hook, known(), 2)))),
+            None => Err(self.missing("security hook", hook, &self.near(hook, || owned(known()), 2))),
         }
     }
 
@@ -224,7 +222,7 @@ impl Ask<'_> {
         }
         match one(target) {
             Some(place) => Ok(vec![place]),
-            None => Err(self.missing("iterator", target, &owned(nearest(target, known(), 3)))),
+            None => Err(self.missing("iterator", target, &self.near(target, || owned(known()), 3))),
         }
     }
 }
@@ -236,6 +234,6 @@ fn arguments(params: &[Param<'_>]) -> Rc<[Argument]> {
     params.iter().map(|p| Argument { name: p.name.to_owned(), type_id: p.type_id }).collect()
 }
 
-fn owned(names: Vec<&str>) -> Vec<String> {
+fn owned<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     names.into_iter().map(str::to_owned).collect()
 }

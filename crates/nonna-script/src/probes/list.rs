@@ -79,7 +79,7 @@ fn matching(kind: &str, rest: &str, target: &Target) -> Vec<ListedProbe> {
     let point = AttachPoint { text: format!("{kind}:{rest}"), span };
     let options = Options::default();
     // A pattern that matches nothing lists nothing.
-    let places = resolve(&point, &Env { target, options: &options }).unwrap_or_default();
+    let places = resolve(&point, &Env { target, options: &options, suggest: false }).unwrap_or_default();
     let listed = places
         .into_iter()
         .map(|place| ListedProbe { arguments: arguments(&place.context, target), name: place.attach.name });

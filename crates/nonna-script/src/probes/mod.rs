@@ -116,6 +116,8 @@ fn noted(mut complaint: Box<Diagnostic>, note: impl Into<String>) -> Box<Diagnos
 pub(crate) struct Env<'a> {
     pub target: &'a Target,
     pub options: &'a Options,
+    /// Whether names near a missing one are wanted; to find them takes milliseconds.
+    pub suggest: bool,
 }
 
 /// The hooks of one attach point; several where it holds a wildcard.
@@ -189,6 +191,14 @@ impl<'a> Ask<'a> {
         .label(self.point.span, why)
         .help(format!("write it as `{}`", self.kind.syntax));
         diagnostic.into()
+    }
+
+    /// The names nearest to one that is missing, where they are wanted.
+    fn near(&self, name: &str, known: impl FnOnce() -> Vec<String>, most: usize) -> Vec<String> {
+        if !self.env.suggest {
+            return Vec::new();
+        }
+        nearest(name, known().iter().map(String::as_str), most).into_iter().map(str::to_owned).collect()
     }
 
     /// The complaint that nothing of this name is there, with near names.

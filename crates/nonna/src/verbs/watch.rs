@@ -4,6 +4,7 @@
 //! kernel, except for the events that the inventory of processes lives on.
 
 mod quiet;
+mod teller;
 
 use std::io::{self, BufWriter, Write};
 use std::sync::OnceLock;
@@ -11,9 +12,6 @@ use std::time::Instant;
 
 use anyhow::Context;
 use nonna_agent::observation::{Node, Observation};
-use nonna_agent::output::json;
-use nonna_agent::output::plain::Plain;
-use nonna_agent::output::repeats::Repeats;
 use nonna_agent::refine;
 use nonna_agent::{Agent, AgentError, Summary, Until};
 use nonna_bpf::Target;
@@ -29,6 +27,7 @@ use crate::sensors;
 use crate::signals;
 use crate::terminal;
 use crate::verbs::check;
+use teller::Teller;
 
 /// The pages of the events of the sensors inside.
 const EVENT_PAGES: &str = include_str!("../../../../docs/events.md");
@@ -109,34 +108,10 @@ pub fn run(args: &WatchArgs, global: &Global) -> Outcome {
     let deadline = args.duration.map(|duration| Instant::now() + duration);
     let stop = signals::interruptions().context("listen for Ctrl-C")?;
     let until = Until { deadline, stop: stop.clone() };
-    let mut out = BufWriter::new(io::stdout());
-    let plain = Plain::new(terminal::color_stdout(global));
-    let mut repeats = Repeats::new();
-    let mut interrupted = false;
-    let summary = agent.run(&until, &mut |observation: Option<&Observation>| {
-        let Some(observation) = observation else { return out.flush() };
-        if !selection.shows(observation) {
-            return Ok(());
-        }
-        match global.format {
-            Format::Json => json::write_line(&mut out, observation),
-            _ => {
-                for repeated in repeats.ended(observation) {
-                    writeln!(out, "{}", plain.repeated(&repeated))?;
-                }
-                let in_full = args.all || !args.events.is_empty() || quiet::stands_alone(observation);
-                if in_full || repeats.is_told(observation) {
-                    writeln!(out, "{}", plain.line(observation))?;
-                }
-                Ok(())
-            }
-        }
-    });
-    for repeated in repeats.rest() {
-        // Where nobody reads any more, the run has ended for that reason.
-        let _ = writeln!(out, "{}", plain.repeated(&repeated));
-    }
-    interrupted |= args.duration.is_none() || deadline.is_some_and(|deadline| Instant::now() < deadline);
+    let mut teller = Teller::new(&selection, global, BufWriter::new(io::stdout()));
+    let summary = agent.run(&until, &mut teller);
+    let interrupted = args.duration.is_none() || deadline.is_some_and(|deadline| Instant::now() < deadline);
+    let mut out = teller.end();
     let summary = summary.context("watch")?;
     tell(&summary, &mut out, global)?;
     Ok(if interrupted { Done::Interrupted } else { Done::Fine })
@@ -262,10 +237,7 @@ fn tell(summary: &Summary, out: &mut dyn Write, global: &Global) -> Result<(), T
     if global.format == Format::Json {
         writeln!(out, "{}", summary.json()).context("write the summary")?;
     } else {
-        terminal::note(
-            global,
-            &format!("{} events, {} lost.", summary.n_observations, summary.drops.total()),
-        );
+        terminal::note(global, &format!("{} events, {} lost.", summary.n_told, summary.drops.total()));
         for sentence in summary.drops.sentences() {
             terminal::write_stderr(&format!("{sentence}\n"));
         }

@@ -6,8 +6,10 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
 
 use nonna_bpf::{TracepointField, TracepointFormat, TracepointSource};
+use rustc_hash::FxHashMap;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
@@ -74,20 +76,24 @@ impl Tracefs {
     }
 }
 
-/// Tracepoints of the running kernel, opened when the first is asked for.
+/// Tracepoints of the running kernel, opened when the first is asked for; a format is read once.
 pub(crate) struct MachineTracepoints {
     kernel: Kernel,
+    formats: Mutex<FxHashMap<String, Option<TracepointFormat>>>,
 }
 
 impl MachineTracepoints {
     pub fn new(kernel: Kernel) -> Self {
-        Self { kernel }
+        Self { kernel, formats: Mutex::default() }
     }
 }
 
 impl TracepointSource for MachineTracepoints {
     fn format(&self, category: &str, event: &str) -> Option<TracepointFormat> {
-        parse_format(&self.kernel.tracefs().ok()?.event_file(category, event, "format").ok()?)
+        // A panic elsewhere cannot leave half an entry.
+        let mut formats = self.formats.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = || parse_format(&self.kernel.tracefs().ok()?.event_file(category, event, "format").ok()?);
+        formats.entry(format!("{category}/{event}")).or_insert_with(read).clone()
     }
 
     fn list(&self) -> Vec<(String, String)> {

@@ -6,19 +6,20 @@
 use nonna_bpf::Target;
 use nonna_btf::Kind;
 
-use crate::ast::{ExprKind, Script, StmtKind, TypeKeyword, TypeName};
+use crate::ast::{ExprKind, Script, StmtKind, TypeKeyword};
+use crate::types::split_c_name;
 
 /// Asks for every name once.
 pub(super) fn prefetch(script: &Script, target: &Target) {
     let mut names = Names::default();
     for probe in &script.probes {
         for point in &probe.attach_points {
-            names.attach_point(&point.text);
+            names.attach_point(&point.text, target);
         }
         let mut visit = |expr: &crate::ast::Expr| match &expr.kind {
             ExprKind::Cast { type_name, .. }
             | ExprKind::SizeOfType(type_name)
-            | ExprKind::OffsetOf { type_name, .. } => names.type_name(type_name),
+            | ExprKind::OffsetOf { type_name, .. } => names.type_name(type_name.keyword, &type_name.name),
             ExprKind::Ident(name) if matches!(name.as_str(), "curtask" | "ppid" | "pcomm" | "comm") => {
                 names.add(Kind::Struct, "task_struct");
             }
@@ -32,18 +33,25 @@ pub(super) fn prefetch(script: &Script, target: &Target) {
         probe.body.visit(&mut visit);
         for stmt in &probe.body.stmts {
             if let StmtKind::Let { type_name: Some(type_name), .. } = &stmt.kind {
-                names.type_name(type_name);
+                names.type_name(type_name.keyword, &type_name.name);
             }
         }
     }
     for definition in &script.c_types {
-        definition.members.iter().for_each(|member| names.type_name(&member.type_name));
+        definition
+            .members
+            .iter()
+            .for_each(|member| names.type_name(member.type_name.keyword, &member.type_name.name));
     }
     let wanted: Vec<(Kind, &str)> = names.0.iter().map(|(kind, name)| (*kind, name.as_str())).collect();
     if !wanted.is_empty() {
         target.btf.find_many(&wanted);
     }
 }
+
+/// What a bare name can mean.
+const NAMED: &[Kind] =
+    &[Kind::Struct, Kind::Union, Kind::Enum, Kind::Enum64, Kind::Typedef, Kind::Int, Kind::Float];
 
 #[derive(Default)]
 struct Names(Vec<(Kind, String)>);
@@ -56,38 +64,40 @@ impl Names {
         }
     }
 
-    fn type_name(&mut self, name: &TypeName) {
-        match name.keyword {
-            Some(TypeKeyword::Struct) => self.add(Kind::Struct, &name.name),
-            Some(TypeKeyword::Union) => self.add(Kind::Union, &name.name),
+    fn type_name(&mut self, keyword: Option<TypeKeyword>, name: &str) {
+        match keyword {
+            Some(TypeKeyword::Struct) => self.add(Kind::Struct, name),
+            Some(TypeKeyword::Union) => self.add(Kind::Union, name),
             Some(TypeKeyword::Enum) => {
-                self.add(Kind::Enum, &name.name);
-                self.add(Kind::Enum64, &name.name);
+                self.add(Kind::Enum, name);
+                self.add(Kind::Enum64, name);
             }
-            None if crate::types::is_integer_name(&name.name) => {}
-            None => {
-                for kind in [
-                    Kind::Struct,
-                    Kind::Union,
-                    Kind::Enum,
-                    Kind::Enum64,
-                    Kind::Typedef,
-                    Kind::Int,
-                    Kind::Float,
-                ] {
-                    self.add(kind, &name.name);
-                }
-            }
+            None if crate::types::is_integer_name(name) => {}
+            None => NAMED.iter().for_each(|kind| self.add(*kind, name)),
         }
     }
 
-    fn attach_point(&mut self, text: &str) {
+    /// The types of a tracepoint's arguments. A record at a system call's return has those of its entry.
+    fn arguments(&mut self, category: &str, event: &str, target: &Target) {
+        let entry = event.strip_prefix("sys_exit_").map(|call| format!("sys_enter_{call}"));
+        let format = target.tracepoints.format(category, entry.as_deref().unwrap_or(event));
+        for field in format.iter().flat_map(|format| &format.fields) {
+            let (keyword, name) = split_c_name(&field.c_type);
+            self.type_name(keyword, name);
+        }
+    }
+
+    fn attach_point(&mut self, text: &str, target: &Target) {
         let Some((kind, rest)) = text.split_once(':') else { return };
         let last = rest.rsplit(':').next().unwrap_or(rest);
         if last.contains(['*', '?']) {
             return;
         }
         match kind {
+            "tracepoint" | "t" => {
+                let category = rest.split(':').next().unwrap_or_default();
+                self.arguments(category, last, target);
+            }
             "rawtracepoint" | "rt" => {
                 self.add(Kind::Typedef, format!("btf_trace_{last}"));
                 self.add(Kind::Func, format!("__traceiter_{last}"));

@@ -7,11 +7,11 @@ use nonna_diag::{Diagnostic, Span, nearest};
 
 use super::Checker;
 use super::access::whole;
-use crate::ast::{Name, TypeKeyword};
+use crate::ast::Name;
 use crate::hir::{Builtin, Expr, ExprKind};
 use crate::probes::Context;
 use crate::slugs;
-use crate::types::{Shape, Space, Type, c_shape, integer_type};
+use crate::types::{Shape, Space, Type, c_shape, integer_type, split_c_name};
 
 /// First byte of a system call's arguments in the record of its entry (kernel/trace/trace_syscalls.c).
 const SYSCALL_ARGS_AT: u32 = 16;
@@ -152,14 +152,8 @@ impl Checker<'_> {
 
     /// The shape of a C type's name as a format file has it.
     fn named_shape(&self, name: &str) -> Shape {
-        let name = name.trim_start_matches("const ").trim();
-        let (keyword, name) = match name.split_once(' ') {
-            Some(("struct", rest)) => (Some(TypeKeyword::Struct), rest),
-            Some(("union", rest)) => (Some(TypeKeyword::Union), rest),
-            Some(("enum", rest)) => (Some(TypeKeyword::Enum), rest),
-            _ => (None, name),
-        };
-        c_shape(keyword, name.trim(), &self.shapes.own, &self.target.btf).unwrap_or(Shape::Void)
+        let (keyword, name) = split_c_name(name);
+        c_shape(keyword, name, &self.shapes.own, &self.target.btf).unwrap_or(Shape::Void)
     }
 }
 

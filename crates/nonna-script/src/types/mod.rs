@@ -13,7 +13,7 @@ use std::rc::Rc;
 use crate::host_data::{Clock, StackMode, SymbolTable};
 
 pub(crate) use c_layout::{OwnTypes, is_integer_name};
-pub(crate) use names::{c_shape, integer_type, with_suffixes};
+pub(crate) use names::{c_shape, integer_type, split_c_name, with_suffixes};
 pub(crate) use shape::{EnumRef, Field, RecordRef, Shape, Shapes, mem_size};
 
 /// Where memory lies.

@@ -37,6 +37,19 @@ pub(crate) fn integer_type(name: &str) -> Option<(u8, bool)> {
     })
 }
 
+/// Keyword and name of a type as C writes it, without qualifiers in front, stars and lengths.
+pub(crate) fn split_c_name(text: &str) -> (Option<TypeKeyword>, &str) {
+    let text = text.split(['*', '[']).next().unwrap_or(text).trim();
+    let text = text.trim_start_matches("const ").trim_end_matches(" const").trim();
+    let (keyword, name) = match text.split_once(' ') {
+        Some(("struct", rest)) => (Some(TypeKeyword::Struct), rest),
+        Some(("union", rest)) => (Some(TypeKeyword::Union), rest),
+        Some(("enum", rest)) => (Some(TypeKeyword::Enum), rest),
+        _ => (None, text),
+    };
+    (keyword, name.trim())
+}
+
 /// The shape of a type's name without what follows it; `None` where nobody defines it.
 pub(crate) fn c_shape(keyword: Option<TypeKeyword>, name: &str, own: &OwnTypes, btf: &Btf) -> Option<Shape> {
     if keyword.is_none() {

@@ -1,10 +1,12 @@
 //! What C memory looks like: shapes from BTF and from the script's preamble behind one interface.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use nonna_bpf::MemSize;
 use nonna_btf::{Btf, Error as BtfError, Kind, Type as BtfType, TypeId};
 use nonna_ir::Bits;
+use rustc_hash::FxHashMap;
 
 use super::c_layout::OwnTypes;
 use super::{Space, Type};
@@ -83,15 +85,20 @@ pub(crate) struct Field {
     pub bits: Option<(MemSize, Bits)>,
 }
 
+/// Members by name; `None` where there is none.
+type Members = FxHashMap<Box<str>, Option<Field>>;
+
 /// Answers questions about shapes.
 pub(crate) struct Shapes<'a> {
     pub btf: &'a Btf,
     pub own: OwnTypes,
+    /// Members of the kernel's structures that were asked for before: scripts name the same few again and again.
+    known: RefCell<FxHashMap<TypeId, Members>>,
 }
 
 impl<'a> Shapes<'a> {
     pub fn new(btf: &'a Btf, own: OwnTypes) -> Self {
-        Self { btf, own }
+        Self { btf, own, known: RefCell::default() }
     }
 
     /// The shape behind a BTF number, typedefs and qualifiers skipped; shapes that are no BTF number are returned as they are.
@@ -159,21 +166,26 @@ impl<'a> Shapes<'a> {
         match record {
             RecordRef::Own(idx) => self.own.field(idx, name),
             RecordRef::Btf(id) => {
-                let access = self.btf.member(id, name).ok()?;
-                let bits = match access.bits {
-                    Some(bits) => {
-                        let size = mem_size(u32::try_from(access.size_bytes).ok()?)?;
-                        Some((size, Bits { shift: bits.shift, width: bits.width }))
-                    }
-                    None => None,
-                };
-                Some(Field {
-                    offset: access.byte_offset,
-                    shape: self.resolve(&Shape::Btf(access.type_id)),
-                    bits,
-                })
+                if let Some(known) = self.known.borrow().get(&id).and_then(|members| members.get(name)) {
+                    return known.clone();
+                }
+                let found = self.btf_field(id, name);
+                self.known.borrow_mut().entry(id).or_default().insert(name.into(), found.clone());
+                found
             }
         }
+    }
+
+    fn btf_field(&self, id: TypeId, name: &str) -> Option<Field> {
+        let access = self.btf.member(id, name).ok()?;
+        let bits = match access.bits {
+            Some(bits) => {
+                let size = mem_size(u32::try_from(access.size_bytes).ok()?)?;
+                Some((size, Bits { shift: bits.shift, width: bits.width }))
+            }
+            None => None,
+        };
+        Some(Field { offset: access.byte_offset, shape: self.resolve(&Shape::Btf(access.type_id)), bits })
     }
 
     /// The names of all members of a record.

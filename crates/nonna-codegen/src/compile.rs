@@ -3,10 +3,10 @@
 //! validate → optimise → expand → optimise → for each function: legalise → scratch → select → allocate → frame → emit,
 //! callees first, so that a caller knows how much stack is left → assemble.
 
-use nonna_bpf::{IsaLevel, Object, Target};
+use nonna_bpf::{AttachType, IsaLevel, Object, Target};
 use nonna_btf::{Kind, TypeId};
 use nonna_diag::Span;
-use nonna_ir::{FuncId, Function, FunctionKind, Inst, Module};
+use nonna_ir::{FuncId, Function, FunctionKind, Inst, InstData, Module, Region, Type};
 use rustc_hash::FxHashMap;
 
 use crate::assemble::{Compiled, Parts, assemble, callees};
@@ -15,7 +15,7 @@ use crate::emit::{Code, emit};
 use crate::expand::expand;
 use crate::hook::{Context, Placement, place};
 use crate::isel::{Surroundings, select};
-use crate::legalize::{Abilities, legalize};
+use crate::legalize::{Abilities, CAST_FUNCTION, Trust, legalize};
 use crate::opt::optimize;
 use crate::regalloc::allocate;
 use crate::scratch::Owner;
@@ -25,6 +25,11 @@ use crate::{CodegenError, Options, frame, mir, scratch};
 const STACK_BYTES: u32 = 512;
 /// Frames count in multiples of this (`check_max_stack_depth` in kernel/bpf/verifier.c; newer kernels take 16).
 const FRAME_GRAIN_BYTES: u32 = 32;
+/// Licences of programs that may call kernel functions (`license_is_gpl_compatible` in include/linux/license.h).
+const GPL_LICENSES: &[&str] =
+    &["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
+/// Fewer loads of pointers in a module are judged sooner than the function that casts is found among the kernel's types.
+const MIN_CHAINED_LOADS: usize = 3;
 /// What a function and all it calls may take when others call it, so that something is left for those.
 const CALLEE_STACK_BYTES: u32 = 256;
 
@@ -71,6 +76,8 @@ struct Compiler<'a> {
     options: &'a Options<'a>,
     isa: IsaLevel,
     task: Option<TypeId>,
+    /// Loads of kernel pointers through kernel pointers.
+    n_chained_loads: usize,
     done: FxHashMap<FuncId, Done>,
 }
 
@@ -83,7 +90,8 @@ impl<'a> Compiler<'a> {
             .any(|function| function.insts.values().any(|data| data.inst == Inst::CurrentTask));
         let task = if uses_task { target.btf.find(Kind::Struct, "task_struct") } else { None };
         let isa = target.isa.min(options.isa_cap);
-        Compiler { module, data, target, options, isa, task, done: FxHashMap::default() }
+        let n_chained_loads = module.functions.values().map(chained_loads).sum();
+        Compiler { module, data, target, options, isa, task, n_chained_loads, done: FxHashMap::default() }
     }
 
     fn programs(&self) -> Vec<FuncId> {
@@ -138,11 +146,18 @@ impl<'a> Compiler<'a> {
 
     fn legalize(&self, function: &mut Function, placement: Option<&Placement>) -> Result<(), CodegenError> {
         let context: Option<&Context> = placement.map(|placement| &placement.context);
+        let can_cast = || {
+            GPL_LICENSES.contains(&self.options.license.as_str())
+                && self.n_chained_loads >= MIN_CHAINED_LOADS
+                && self.target.btf.find(Kind::Func, CAST_FUNCTION).is_some()
+        };
+        let trust = Trust { arguments: placement.is_some_and(trusts_arguments), can_cast: &can_cast };
         let abilities = Abilities {
             btf: &self.target.btf,
             task: self.task,
             isa: self.isa,
             kernel_loads: self.options.kernel_loads,
+            trust,
         };
         legalize(function, &abilities, context)
     }
@@ -184,6 +199,20 @@ impl<'a> Compiler<'a> {
         let code = emit(&mut machine, &frame, self.isa)?;
         Ok((code, frame.bytes))
     }
+}
+
+fn chained_loads(function: &Function) -> usize {
+    let is_chained = |data: &&InstData| {
+        let result = data.result.map(|result| function.type_of(result));
+        matches!((&data.inst, result), (Inst::LoadKernel { .. }, Some(Type::Pointer(Region::Kernel(_)))))
+    };
+    function.insts.values().filter(is_chained).count()
+}
+
+/// Whether the verifier vouches for the pointers among the arguments (`prog_args_trusted` in kernel/bpf/btf.c).
+fn trusts_arguments(placement: &Placement) -> bool {
+    use AttachType::{LsmMac, TraceIter, TraceRawTp};
+    matches!(placement.attach_type, Some(TraceRawTp | TraceIter | LsmMac))
 }
 
 fn overflow(function: &Function, bytes: u32, limit: u32) -> CodegenError {

@@ -79,6 +79,7 @@ pub(crate) fn is_pure(inst: &Inst) -> bool {
         | Inst::Extend { .. }
         | Inst::SwapBytes { .. }
         | Inst::Cast(_)
+        | Inst::Distrust(_)
         | Inst::Context
         | Inst::Arg { .. }
         | Inst::ReturnValue

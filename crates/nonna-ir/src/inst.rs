@@ -226,6 +226,9 @@ pub enum Inst {
     },
     /// The same register seen as another type (integer to kernel or user pointer, and back).
     Cast(Value),
+    /// The kernel pointer as one that the kernel's verifier lets programs read through but vouches for in nothing
+    /// (`bpf_rdonly_cast`); the type of the result names the structure. Front ends have no use for it.
+    Distrust(Value),
     /// The program's context.
     Context,
     /// Argument `index` of the hooked function, tracepoint or system call (0-based).

@@ -27,7 +27,10 @@ macro_rules! visit_inst {
                 f(left);
                 f(right);
             }
-            Inst::Extend { value, .. } | Inst::SwapBytes { value, .. } | Inst::Cast(value) => f(value),
+            Inst::Extend { value, .. }
+            | Inst::SwapBytes { value, .. }
+            | Inst::Cast(value)
+            | Inst::Distrust(value) => f(value),
             Inst::Load { pointer, .. }
             | Inst::Zero { pointer, .. }
             | Inst::LoadKernel { pointer, .. }

@@ -32,7 +32,7 @@ impl Inst {
         match self {
             Inst::Cast(_) => None,
             Inst::Context => Some(Type::Pointer(Region::Context)),
-            Inst::CurrentTask => Some(Type::KERNEL),
+            Inst::CurrentTask | Inst::Distrust(_) => Some(Type::KERNEL),
             Inst::SlotAddress(_) => Some(Type::SLOT),
             Inst::DataAddress(_) => Some(Type::Pointer(Region::Data)),
             Inst::MapHandle(_) => Some(Type::Pointer(Region::Map)),

@@ -10,7 +10,7 @@ use nonna_btf::Btf;
 use crate::btf;
 use crate::config::KernelConfig;
 use crate::error::{Context, Error};
-use crate::probe;
+use crate::probe::{self, Execution};
 use crate::symbols::Kallsyms;
 use crate::tracefs::Tracefs;
 
@@ -25,7 +25,7 @@ struct Learned {
     btf: OnceLock<Arc<Btf>>,
     kallsyms: Kallsyms,
     tracefs: OnceLock<Arc<Tracefs>>,
-    isa: OnceLock<IsaLevel>,
+    execution: OnceLock<Execution>,
     config: OnceLock<KernelConfig>,
     features: Mutex<Features>,
 }
@@ -65,7 +65,17 @@ impl Kernel {
 
     /// The highest instruction set version that the kernel takes, probed when first asked.
     pub fn isa(&self) -> IsaLevel {
-        *self.learned.isa.get_or_init(probe::isa)
+        self.execution().isa
+    }
+
+    /// Whether the kernel makes machine code of programs, as those that call its functions need (`add_kfunc_call` in
+    /// kernel/bpf/verifier.c); false too where this process may not know.
+    pub fn runs_native_code(&self) -> bool {
+        self.execution().is_native
+    }
+
+    fn execution(&self) -> Execution {
+        *self.learned.execution.get_or_init(probe::execution)
     }
 
     /// The outcome for a feature: what is known, else what `probe` finds.

@@ -148,3 +148,9 @@ pub fn trace_options(sources: &Sources) -> nonna_codegen::Options<'_> {
         ..nonna_codegen::Options::default()
     }
 }
+
+/// How members of kernel structures are read by programs that this kernel loads at once. Files hold no casts: their ids
+/// hold for one kernel only, and another would misread rather than refuse them.
+pub fn live_loads(kernel: &Kernel) -> KernelLoads {
+    if kernel.runs_native_code() { KernelLoads::Cast } else { KernelLoads::Direct }
+}

@@ -144,6 +144,11 @@ impl Emitter<'_> {
                 self.code.functions.push((self.code.insns.len(), function));
                 BpfCallee::Local(0)
             }
+            Callee::Kernel(name) => {
+                let target = RelocationTarget::Kfunc { name: name.to_owned(), weak: false };
+                self.code.relocations.push((self.code.insns.len(), target));
+                BpfCallee::Kfunc { type_id: 0, fd_index: 0 }
+            }
         };
         self.push(Insn::Call(callee), span);
     }

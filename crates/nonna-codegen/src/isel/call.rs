@@ -1,9 +1,11 @@
 //! Calls: of helpers, of functions, and of the helpers behind map instructions.
 
 use nonna_bpf::{Helper, Width};
-use nonna_ir::{Inst, MapId, Value};
+use nonna_ir::{Inst, MapId, Region, Type, Value};
 
 use super::Selector;
+use crate::CodegenError;
+use crate::legalize::CAST_FUNCTION;
 use crate::mir::{Callee, Constant, Op, Operand, Place, VReg};
 
 /// An argument of a call.
@@ -43,6 +45,19 @@ impl Selector<'_> {
             let dst = self.reg_of(result);
             self.push(Op::Mov { width: Width::W64, dst, src: Operand::Reg(VReg::R0) });
         }
+    }
+
+    /// The kernel's verifier makes a move of the call (`fixup_kfunc_call` in kernel/bpf/verifier.c).
+    pub(super) fn select_distrust(&mut self, pointer: Value, result: Value) -> Result<(), CodegenError> {
+        let Type::Pointer(Region::Kernel(Some(structure))) = self.function.type_of(result) else {
+            return Err(self.invalid("a pointer to no structure in particular"));
+        };
+        self.pass_arguments(&[Argument::Value(pointer), Argument::Constant(structure.0.into())]);
+        self.push(Op::Call { callee: Callee::Kernel(CAST_FUNCTION), n_args: 2 });
+        self.data_regs.clear();
+        let dst = self.reg_of(result);
+        self.push(Op::Mov { width: Width::W64, dst, src: Operand::Reg(VReg::R0) });
+        Ok(())
     }
 
     /// Registers first, all at once; then what is made on the spot, which reads no register.

@@ -258,6 +258,7 @@ impl Selector<'_> {
                 self.select_swap(*value, *bits, result);
                 Ok(())
             }
+            Inst::Distrust(pointer) => self.select_distrust(*pointer, result),
             other => Err(self.invalid(&format!("selection met {other:?}"))),
         }
     }

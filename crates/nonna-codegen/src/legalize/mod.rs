@@ -5,6 +5,7 @@
 //! what the verifier takes for a pointer becomes arithmetic on numbers. It works from IR to IR, after which nothing
 //! may be optimised any more: the null tests that it adds look needless to everyone but a verifier.
 
+mod distrust;
 mod divide;
 mod kernel;
 mod origin;
@@ -23,6 +24,8 @@ use rustc_hash::FxHashMap;
 
 use crate::hook::Context;
 use crate::{CodegenError, KernelLoads};
+use distrust::Casts;
+pub use distrust::{CAST_FUNCTION, Trust};
 use origin::{Origins, Sources};
 
 /// What legalisation must know of the target.
@@ -35,6 +38,8 @@ pub struct Abilities<'a> {
     pub isa: IsaLevel,
     /// How members of kernel structures are read.
     pub kernel_loads: KernelLoads,
+    /// What is trusted, and whether trust can be given up.
+    pub trust: Trust<'a>,
 }
 
 /// Legalises a function; `context` says what the context of a program holds.
@@ -53,8 +58,15 @@ pub fn legalize(
     );
     let flow = ControlFlow::new(&taken);
     let sources = Sources { btf: abilities.btf, task: abilities.task, context };
-    let origins = Origins::new(&taken, &flow, sources);
+    let mut origins = Origins::new(&taken, &flow, sources, &Casts::default());
     let members = origin::members(&taken);
+    let casts = match abilities.kernel_loads {
+        KernelLoads::Cast => distrust::casts(&taken, &members, &origins, (sources, &abilities.trust)),
+        KernelLoads::Direct | KernelLoads::Checked => Casts::default(),
+    };
+    if !casts.is_empty() {
+        origins = Origins::new(&taken, &flow, sources, &casts);
+    }
     let entry = taken.entry();
     let mut legalizer = Legalizer {
         terminators: taken.blocks.values().map(|data| data.terminator.clone()).collect(),
@@ -67,6 +79,8 @@ pub fn legalize(
         span: None,
         early: FxHashMap::default(),
         members,
+        casts,
+        trusted: FxHashMap::default(),
         temps: Vec::new(),
     };
     let outcome = legalizer.run();
@@ -89,6 +103,10 @@ struct Legalizer<'a> {
     early: FxHashMap<InstId, Value>,
     /// Loads from the kernel with the additions in front of them folded in.
     members: FxHashMap<InstId, (Value, KernelField)>,
+    /// Pointers that are cast where they are made.
+    casts: Casts,
+    /// What a cast was made of.
+    trusted: FxHashMap<Value, Value>,
     /// Memory for checked copies, shared by all that take no more bytes.
     temps: Vec<(u32, Slot)>,
 }
@@ -144,8 +162,12 @@ impl Legalizer<'_> {
                 let (left, right) = (self.as_number(left), self.as_number(right));
                 self.divide_signed(op, left, right)
             }
+            Inst::Load { pointer, offset, size, signed } if self.is_cast(id) => {
+                self.b.load(pointer, offset, size, signed)
+            }
             _ => return self.legalize_pointers(id),
         };
+        let value = self.distrust(id, value);
         self.replace(id, value);
         Ok(())
     }

@@ -11,6 +11,7 @@ use nonna_ir::{
 };
 use rustc_hash::FxHashMap;
 
+use super::distrust::Casts;
 use super::walk::{Found, walk};
 use crate::hook::Context;
 
@@ -33,12 +34,19 @@ pub enum Origin {
         offset: u32,
         /// It may be 0, for some verifier or in truth.
         nullable: bool,
+        /// What is loaded through it is as doubtful as the pointer itself, and no verifier asks for a test.
+        distrusted: bool,
     },
 }
 
 impl Origin {
     fn pointer(pointee: TypeId, nullable: bool) -> Self {
-        Origin::Typed { pointee, offset: 0, nullable }
+        Origin::Typed { pointee, offset: 0, nullable, distrusted: false }
+    }
+
+    /// A pointer out of a cast: loads through 0 yield 0, so it needs no test.
+    fn distrusted(pointee: TypeId) -> Self {
+        Origin::Typed { pointee, offset: 0, nullable: false, distrusted: true }
     }
 
     /// What a value is that is one of two.
@@ -47,14 +55,16 @@ impl Origin {
         match (self, other) {
             (Unseen, origin) | (origin, Unseen) => origin,
             (a, b) if a == b => a,
+            // One load through both kinds of pointers is refused by some verifiers, so only alike ones come together.
             (
-                Typed { pointee, offset, nullable },
-                Typed { pointee: other, offset: other_offset, nullable: other_nullable },
-            ) if pointee == other && offset == other_offset => {
-                Typed { pointee, offset, nullable: nullable || other_nullable }
+                Typed { pointee, offset, nullable, distrusted },
+                Typed { pointee: p, offset: o, nullable: other_nullable, distrusted: d },
+            ) if (pointee, offset, distrusted) == (p, o, d) => {
+                Typed { pointee, offset, nullable: nullable || other_nullable, distrusted }
             }
-            (Zero, Typed { pointee, offset: 0, .. }) | (Typed { pointee, offset: 0, .. }, Zero) => {
-                Origin::pointer(pointee, true)
+            (Zero, Typed { pointee, offset: 0, distrusted, .. })
+            | (Typed { pointee, offset: 0, distrusted, .. }, Zero) => {
+                Typed { pointee, offset: 0, nullable: true, distrusted }
             }
             (Zero | Number, Zero | Number) => Number,
             _ => Address,
@@ -116,8 +126,8 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// Finds them.
-    pub fn new(function: &Function, flow: &ControlFlow, sources: Sources<'_>) -> Self {
+    /// Finds them, where pointers of `casts` are replaced by casts of themselves.
+    pub fn new(function: &Function, flow: &ControlFlow, sources: Sources<'_>, casts: &Casts) -> Self {
         let mut origins = Origins { of: vec![Origin::Unseen; function.values.len()] };
         for &param in &function.blocks[function.entry()].params {
             origins.of[param.idx()] = of_type(function.type_of(param));
@@ -130,7 +140,10 @@ impl Origins {
                 for &id in &function.blocks[block].insts {
                     let data = &function.insts[id];
                     if let Some(result) = data.result {
-                        let origin = origins.of_result(function, &data.inst, result, sources);
+                        let origin = match casts.get(&result) {
+                            Some(pointee) => Origin::distrusted(*pointee),
+                            None => origins.of_result(function, &data.inst, result, sources),
+                        };
                         changed |= std::mem::replace(&mut origins.of[result.idx()], origin) != origin;
                     }
                 }
@@ -178,14 +191,21 @@ impl Origins {
                 let (pointer, field) = fold(function, *pointer, *field);
                 let from = self.of(pointer);
                 match sources.load(from, &field) {
-                    Some(Found::Pointer { pointee, nullable }) => {
+                    Some(Found::Pointer { pointee, nullable }) => match from {
                         // Where the first pointer is 0, so is what is read through it.
-                        Origin::pointer(pointee, nullable || from.is_nullable())
-                    }
+                        Origin::Typed { distrusted: true, nullable, .. } => {
+                            Origin::Typed { pointee, offset: 0, nullable, distrusted: true }
+                        }
+                        _ => Origin::pointer(pointee, nullable || from.is_nullable()),
+                    },
                     Some(Found::Address) => Origin::Address,
                     _ => Origin::Number,
                 }
             }
+            Inst::Distrust(_) => match function.type_of(result) {
+                Type::Pointer(Region::Kernel(Some(pointee))) => Origin::distrusted(pointee),
+                _ => Origin::Address,
+            },
             Inst::Call { .. } | Inst::CallHelper { .. } => of_type(function.type_of(result)),
             _ => Origin::Number,
         }
@@ -198,9 +218,9 @@ impl Origins {
         }
         let by = function.constant(right).map(|by| if op == BinaryOp::Add { by } else { by.wrapping_neg() });
         match (base, by) {
-            (Origin::Typed { pointee, offset, nullable: false }, Some(by)) => {
+            (Origin::Typed { pointee, offset, nullable: false, distrusted }, Some(by)) => {
                 match u32::try_from(i64::from(offset).saturating_add(by)) {
-                    Ok(offset) => Origin::Typed { pointee, offset, nullable: false },
+                    Ok(offset) => Origin::Typed { pointee, offset, nullable: false, distrusted },
                     Err(_) => Origin::Address,
                 }
             }

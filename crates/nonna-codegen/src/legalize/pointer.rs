@@ -44,6 +44,7 @@ impl Legalizer<'_> {
                     *arg = self.without_doubt(*arg);
                 }
             }
+            Inst::CallHelper { helper, args } => self.restore_trust(*helper, args),
             _ => {}
         }
         self.b.function_mut().insts[id].inst = inst;
@@ -105,7 +106,7 @@ impl Legalizer<'_> {
     fn definition(&self, mut value: Value) -> Option<&Inst> {
         loop {
             match self.b.function().definition(value)? {
-                Inst::Cast(inner) => value = *inner,
+                Inst::Cast(inner) | Inst::Distrust(inner) => value = *inner,
                 inst => return Some(inst),
             }
         }
@@ -140,7 +141,7 @@ impl Legalizer<'_> {
         false
     }
 
-    fn root(&self, mut value: Value) -> Value {
+    pub(super) fn root(&self, mut value: Value) -> Value {
         while let Some(Inst::Cast(inner)) = self.b.function().definition(value) {
             value = *inner;
         }

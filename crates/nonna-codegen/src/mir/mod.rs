@@ -119,6 +119,8 @@ pub enum Callee {
     Helper(Helper),
     /// A function of the module.
     Function(FuncId),
+    /// A function of the kernel, by name.
+    Kernel(&'static str),
 }
 
 /// A place that holds a value between instructions.

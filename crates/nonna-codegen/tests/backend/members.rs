@@ -1,11 +1,12 @@
 //! How members of kernel structures are read: by plain loads where the verifier knows the pointer, else by copies.
 
-use nonna_bpf::{Hook, Target};
+use nonna_bpf::{Helper, Hook, Target};
+use nonna_btf::Kind;
 use nonna_codegen::{KernelLoads, Options, compile};
 
 use crate::cases::{self, Case};
 use crate::kit;
-use crate::script::module;
+use crate::script::{Script, module};
 
 /// A chain from the current task, all of whose pointers are there.
 const PARENT: Case = Case { hook: Hook::Begin, build: cases::parent };
@@ -105,4 +106,60 @@ fn a_tracepoint_without_its_type_is_read_by_copies() {
     let found = text(&target, &cases::arguments(), &Options::default());
     assert!(found.starts_with("program (raw_tp/sched_process_exec)"), "{found}");
     assert!(n_copies(&found) >= 4, "{found}");
+}
+
+/// The case where pointers are cast, on a kernel whose types have the function for it.
+fn cast(case: &Case) -> Option<String> {
+    let target = kit::target();
+    target.btf.find(Kind::Func, "bpf_rdonly_cast")?;
+    Some(text(&target, case, &Options { kernel_loads: KernelLoads::Cast, ..Options::default() }))
+}
+
+fn n_casts(text: &str) -> usize {
+    text.matches("call kernel-function#").count()
+}
+
+#[test]
+fn a_chain_of_pointers_begins_at_one_cast() {
+    for case in [cases::nullable(), cases::arguments()] {
+        let Some(found) = cast(&case) else { return };
+        assert_eq!((n_casts(&found), n_copies(&found)), (1, 0), "{found}");
+    }
+    // What is behind a cast needs no test: a load through 0 yields 0.
+    let Some(found) = cast(&cases::nullable()) else { return };
+    assert!(!found.contains("== 0x0"), "{found}");
+}
+
+#[test]
+fn nothing_is_cast_where_few_pointers_are_loaded() {
+    for case in [PARENT, cases::iterator()] {
+        let Some(found) = cast(&case) else { return };
+        assert_eq!(n_casts(&found), 0, "{found}");
+    }
+}
+
+#[test]
+fn helpers_get_the_trusted_pointer() {
+    fn build(s: &mut Script<'_>) {
+        (cases::nullable().build)(s);
+        let task = s.task();
+        let registers = s.b.call_helper(Helper::TASK_PT_REGS, &[task]);
+        s.keep(registers);
+    }
+    let Some(found) = cast(&Case { hook: Hook::Begin, build }) else { return };
+    assert_eq!(n_casts(&found), 1, "{found}");
+    let before = found.split("call bpf_task_pt_regs").next().expect("there is a first part");
+    let given = before.lines().rev().find_map(|line| line.trim().strip_prefix("r1 = ")).expect("an argument");
+    let kept = format!("{given} = r0");
+    let at_call = before.find("call bpf_get_current_task_btf").expect("the task is asked for");
+    let at_cast = before.find("call kernel-function#").expect("it is cast");
+    assert!(found[at_call..at_cast].contains(&kept), "{found}");
+}
+
+#[test]
+fn programs_that_may_not_call_the_kernel_cast_nothing() {
+    for (license, kernel_loads) in [("Proprietary", KernelLoads::Cast), ("GPL", KernelLoads::Direct)] {
+        let options = Options { license: license.to_owned(), kernel_loads, ..Options::default() };
+        assert_eq!(n_casts(&text(&kit::target(), &cases::nullable(), &options)), 0);
+    }
 }

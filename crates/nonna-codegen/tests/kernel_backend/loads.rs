@@ -1,8 +1,8 @@
 //! Programs that read kernel structures: the verifier takes them at every hook, and they read what is there.
 
-use nonna_bpf::{Feature, MemSize};
+use nonna_bpf::{Feature, Helper, MemSize};
 use nonna_codegen::{KernelLoads, Options, compile};
-use nonna_ir::{FunctionBuilder, FunctionKind, Inst, Space, Type};
+use nonna_ir::{BinaryOp, FunctionBuilder, FunctionKind, Inst, Space, Type};
 use nonna_testkit::{KernelTest, Outcome};
 
 use crate::cases::{self, Case};
@@ -19,15 +19,16 @@ pub fn tests() -> Vec<KernelTest> {
         test("replaced_returns_load", &[Feature::ModifyReturn], || load_all(&hooks::security()[2..])),
         test("members_have_their_values", &[], values),
         test("texts_have_their_lengths", &[], texts),
+        test("helpers_take_the_task_beside_a_chain", &[], beside_helpers),
         test("nullable_pointers_go_to_functions", &[Feature::TypedTracepoint], to_functions),
     ]
 }
 
-/// Loads each with direct loads and with copies only.
+/// Loads each with direct loads, through casts and with copies only.
 fn load_all(cases: &[Case]) -> Outcome {
     let target = run::target();
     for case in cases {
-        for kernel_loads in [KernelLoads::Direct, KernelLoads::Checked] {
+        for kernel_loads in [KernelLoads::Direct, KernelLoads::Cast, KernelLoads::Checked] {
             let options = Options { kernel_loads, ..Options::default() };
             let object = compile(module(&target, case.hook.clone(), case.build), &target, &options)?;
             run::try_load(&object)?;
@@ -77,7 +78,7 @@ fn values() -> Outcome {
     }
     let comm = std::fs::read("/proc/self/comm")?;
     let target = run::target();
-    for kernel_loads in [KernelLoads::Direct, KernelLoads::Checked] {
+    for kernel_loads in [KernelLoads::Direct, KernelLoads::Cast, KernelLoads::Checked] {
         let options = Options { kernel_loads, ..Options::default() };
         let object = compile(module(&target, nonna_bpf::Hook::Begin, build), &target, &options)?;
         let loaded = run::load(&object);
@@ -89,6 +90,35 @@ fn values() -> Outcome {
         assert_ne!(found[6], 0, "a process has signals");
         assert!(found[7] >= 1, "its threads live");
         assert_eq!(found[8], 0, "the tests run as root");
+    }
+    Ok(())
+}
+
+/// A chain from the current task, which a helper takes too, and arithmetic on both.
+fn beside_helpers() -> Outcome {
+    fn build(s: &mut Script<'_>) {
+        let task = s.task();
+        let registers = s.b.call_helper(Helper::TASK_PT_REGS, &[task]);
+        s.keep(registers);
+        let parent = s.get(task, "task_struct", "real_parent");
+        let twice = s.b.iconst(2);
+        let leader = s.get(parent, "task_struct", "group_leader");
+        let signal = s.get(leader, "task_struct", "signal");
+        for pointer in [task, parent, signal] {
+            let number = s.b.cast(pointer, Type::Int);
+            let product = s.b.binary(BinaryOp::Mul, number, twice);
+            s.keep(product);
+        }
+    }
+    let target = run::target();
+    for kernel_loads in [KernelLoads::Direct, KernelLoads::Cast] {
+        let options = Options { kernel_loads, ..Options::default() };
+        let object = compile(module(&target, nonna_bpf::Hook::Begin, build), &target, &options)?;
+        let loaded = run::load(&object);
+        loaded.programs()[0].run_once()?;
+        let found = run::words(&loaded, ".data", 0);
+        assert!(found[..4].iter().all(|word| *word != 0), "{kernel_loads:?}: {found:?}");
+        assert_ne!(found[1], found[2], "a task is not its parent");
     }
     Ok(())
 }
@@ -108,11 +138,11 @@ fn to_functions() -> Outcome {
     let mut b = FunctionBuilder::new("reads", FunctionKind::Subprogram, &[Type::KERNEL], Type::Int);
     let eight = b.iconst(8);
     let file = b.param(0);
-    let at = b.binary(nonna_ir::BinaryOp::Add, file, eight);
+    let at = b.binary(BinaryOp::Add, file, eight);
     let slot = b.slot(8, 8);
     let slot = b.slot_address(slot);
     let bytes = b.iconst(8);
-    b.call_helper(nonna_bpf::Helper::PROBE_READ_KERNEL, &[slot, bytes, at]);
+    b.call_helper(Helper::PROBE_READ_KERNEL, &[slot, bytes, at]);
     let read = b.load(slot, 0, MemSize::DW, false);
     b.ret(read);
     module.functions.push(b.finish());

@@ -75,6 +75,7 @@ impl Parser<'_> {
             }
             "swap_bytes" => Ok(Inst::SwapBytes { bits: self.number()?, value: self.value(values)? }),
             "cast" => Ok(Inst::Cast(self.value(values)?)),
+            "distrust" => Ok(Inst::Distrust(self.value(values)?)),
             "context" => Ok(Inst::Context),
             "arg" => Ok(Inst::Arg { index: self.number()? }),
             "return_value" => Ok(Inst::ReturnValue),

@@ -95,6 +95,7 @@ impl Display for Inst {
             }
             Inst::SwapBytes { value, bits } => write!(f, "swap_bytes {bits} {value}"),
             Inst::Cast(value) => write!(f, "cast {value}"),
+            Inst::Distrust(value) => write!(f, "distrust {value}"),
             Inst::Context => f.write_str("context"),
             Inst::Arg { index } => write!(f, "arg {index}"),
             Inst::ReturnValue => f.write_str("return_value"),

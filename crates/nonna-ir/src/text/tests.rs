@@ -54,7 +54,8 @@ block2:
 func1 subprogram "walk" -> kernel(7) {
 block0(v0: int, v1: map_value?):
   v2 = cast v1 : kernel(7)
-  return v2
+  v3 = distrust v2 : kernel(7)
+  return v3
 }
 "#;
 

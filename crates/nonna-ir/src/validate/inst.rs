@@ -101,6 +101,7 @@ impl InstCheck<'_> {
                 self.allowed("the number of bits", *bits, matches!(bits, 16 | 32 | 64));
             }
             Inst::Cast(_) => {}
+            Inst::Distrust(pointer) => self.kernel(*pointer),
             Inst::Context | Inst::Arg { .. } | Inst::ReturnValue => self.hook_value(inst),
             Inst::FunctionAddress(function) => self.callable(*function),
             Inst::Call { function, args } => self.call(*function, args),
@@ -328,6 +329,9 @@ impl InstCheck<'_> {
                 self.expect(result, "an integer, kernel or user pointer", is_foreign);
             }
             Inst::CurrentTask => self.kernel(result),
+            Inst::Distrust(_) => self.expect(result, "a pointer to a kernel structure", |found| {
+                matches!(found, Type::Pointer(Region::Kernel(Some(_))))
+            }),
             Inst::Load { pointer, size, .. } => {
                 let spilled = self.function.type_of(*pointer) == Type::SLOT;
                 let whole = *size == MemSize::DW;

@@ -290,6 +290,8 @@ fn memory() {
     );
     check(&slot("v1 = load_kernel u64 v0"), &["v0 must be a kernel pointer, is slot"]);
     check("v0 = current_task v1 = load_user u64 v0", &["v0 must be user, is kernel"]);
+    check("v0 = const 1 v1 = distrust v0 : kernel(7)", &["v0 must be a kernel pointer, is int"]);
+    check("v0 = current_task v1 = distrust v0", &["v1 must be a pointer to a kernel structure, is kernel"]);
     check(
         "v0 = current_task v1 = load_kernel u8 v0 bits 5 shift 4",
         &["the width of the bit field cannot be 5"],

@@ -7,15 +7,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nonna_bpf::{AttachType, IsaLevel, Probe, ProgramType, assemble, encode_slots};
 use nonna_btf::{BtfBuilder, IntEncoding, Kind, Linkage, Param, TypeId};
 
-use super::Step;
+use super::{Execution, Step};
 use crate::error::words;
 use crate::kernel::Kernel;
 use crate::map::kernel_name;
-use crate::sys::{self, FuncInfoRecord, ProgramSpec};
+use crate::sys::{self, FuncInfoRecord, ProgInfo, ProgramSpec};
 
 /// Bytes of the log that a refusal is read from; probes are a few instructions long.
 const LOG_BYTES: usize = 16 * 1024;
-/// Raw tracepoint programs that do nothing.
+/// Does nothing.
 pub(super) const NOTHING: &str = "r0 = 0\nexit";
 
 /// A program to try.
@@ -161,16 +161,21 @@ pub(super) fn xdp() -> Step {
     Trial::new(ProgramType::Xdp, "r0 = 2\nexit").load().map(drop)
 }
 
-/// One instruction of each version that the one before it has not.
-pub(super) fn isa() -> IsaLevel {
-    let takes = |text| Trial::new(ProgramType::SocketFilter, text).load().is_ok();
-    if takes("r1 = 1\nr0 = (s8)r1\nr0 = 0\nexit") {
-        IsaLevel::V4
-    } else if takes("w1 = 1\nif w1 < 2 goto +0\nr0 = 0\nexit") {
-        IsaLevel::V3
-    } else if takes("r1 = 1\nif r1 < 2 goto +0\nr0 = 0\nexit") {
-        IsaLevel::V2
-    } else {
-        IsaLevel::V1
+/// Tries one instruction of each version that the one before it has not, and looks at what became of the program.
+pub(super) fn execution() -> Execution {
+    const NEWEST_FIRST: [(IsaLevel, &str); 4] = [
+        (IsaLevel::V4, "r1 = 1\nr0 = (s8)r1\nr0 = 0\nexit"),
+        (IsaLevel::V3, "w1 = 1\nif w1 < 2 goto +0\nr0 = 0\nexit"),
+        (IsaLevel::V2, "r1 = 1\nif r1 < 2 goto +0\nr0 = 0\nexit"),
+        (IsaLevel::V1, NOTHING),
+    ];
+    let load = |text| Trial::new(ProgramType::SocketFilter, text).load().ok();
+    let mut taken = NEWEST_FIRST.into_iter().filter_map(|(isa, text)| Some((isa, load(text)?)));
+    match taken.next() {
+        Some((isa, program)) => {
+            let info = sys::object_info::<ProgInfo>(program.as_fd());
+            Execution { isa, is_native: info.is_ok_and(|info| info.jited_prog_len > 0) }
+        }
+        None => Execution { isa: IsaLevel::V1, is_native: false },
     }
 }

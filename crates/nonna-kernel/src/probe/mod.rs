@@ -49,9 +49,18 @@ pub(crate) fn probe(kernel: &Kernel, feature: Feature) -> Probe {
     }
 }
 
-/// The highest instruction set version that the kernel takes.
-pub(crate) fn isa() -> IsaLevel {
-    load::isa()
+/// How the kernel runs programs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Execution {
+    /// The highest instruction set version that it takes.
+    pub isa: IsaLevel,
+    /// Programs become machine code; false too where this process may not know.
+    pub is_native: bool,
+}
+
+/// Finds out how the kernel runs programs.
+pub(crate) fn execution() -> Execution {
+    load::execution()
 }
 
 impl Kernel {

@@ -75,7 +75,8 @@ pub fn run(args: &TraceArgs, global: &Global) -> Outcome {
     show(&warnings, &sources, global);
     refuse_on_demand(&compiled)?;
     let schemas = compiled.module.events.values().cloned().collect::<Vec<_>>();
-    let codegen = compile::trace_options(&sources);
+    let kernel_loads = compile::live_loads(&kernel);
+    let codegen = nonna_codegen::Options { kernel_loads, ..compile::trace_options(&sources) };
     let verified = compile::programs(compiled.module, &target, &codegen, &sources)?;
     let loaded = kernel.load(&verified).map_err(|error| compile::load_trouble(error, &sources))?;
     let machine = RunningMachine::default();

@@ -88,7 +88,11 @@ pub fn run(args: &WatchArgs, global: &Global) -> Outcome {
     let selection = Selection::new(args, &module)?;
     selection.push_down(&mut module).context("push filters into the sensors")?;
     let schemas: Vec<EventSchema> = module.events.values().cloned().collect();
-    let codegen = nonna_codegen::Options { sources: Some(&sources), ..nonna_codegen::Options::default() };
+    let codegen = nonna_codegen::Options {
+        sources: Some(&sources),
+        kernel_loads: compile::live_loads(&kernel),
+        ..nonna_codegen::Options::default()
+    };
     let verified = compile::programs(module, &target, &codegen, &sources)?;
     let compiled_after = start.elapsed();
     let agent = Agent::start(&kernel, &verified, schemas, node()).map_err(|error| match error {

@@ -12,9 +12,10 @@ pub enum KernelLoads {
     Direct,
     /// As `Direct`, for the running kernel: where its types have `bpf_rdonly_cast` (Linux 6.2) and the licence allows
     /// kernel functions, chains of pointers begin at a cast, which spares the verifier from judging how much each
-    /// pointer can be trusted; modules that load few pointers are left alone. From Linux 6.3 to 6.18 it looks through all types of the kernel for each such verdict
-    /// (`btf_nested_type_is_trusted` in kernel/bpf/btf.c), which takes up to a millisecond a load. The object holds ids of this
-    /// kernel's types and cannot be written to a file; the kernel must have its just-in-time compiler on.
+    /// pointer can be trusted. From Linux 6.3 to 6.18 it looks through all types of the kernel for each such verdict
+    /// (`btf_nested_type_is_trusted` in kernel/bpf/btf.c). Modules that load few pointers are left alone: finding the
+    /// function takes as long. The object holds ids of this kernel's types and cannot be written to a file; the kernel
+    /// must have its just-in-time compiler on.
     Cast,
     /// By checked copies only: for a kernel whose verifier refuses a direct load.
     Checked,

@@ -21,11 +21,10 @@ nanoseconds, sizes that end in `_bytes` are bytes. Bytes that are not UTF-8, and
 `\\xNN`. Beside a text `x` there may be `x_truncated: true` with its whole length in `x_bytes`, where it was too long to
 be kept, and `x_racy: true`, where the process could have changed it while it was read.
 
-Without `--all` or `--event` only what is likely to matter is told. Files: opened for writing, or secrets that are read; names and rights that
-change (`file_delete`, `file_rename`, `file_link`, `file_symlink`, `directory_create`, `file_chmod`, `file_chown`, `file_truncate`) where the file steers the
-machine, such as below `/etc` or `/usr`, holds a secret, or keeps a record, and rights that are lent (set-user-ID). Failed starts and opens of files that are not there
-are left out, and so are `process_fork`, `bind` and `capability_use`. Sentences, not JSON, tell of many files of one folder by one process the first
-three and at its end how many more there were.
+Without `--all` or `--event` only what is likely to matter is told: files that are opened for writing or whose names or rights change,
+secrets that are read, and everything about programs, connections and rights. Failed starts and opens, and changes of names that failed because a file
+was not there or there already, are left out, and so are `process_fork`, `bind` and `capability_use`. Sentences, not JSON, tell of many files of one
+folder by one process the first three and at its end how many more there were.
 
 The last line is `{\"event\":\"summary\",\"events\":N,\"drops\":[{\"stage\",\"count\",\"reason\",\"what\"}]}`: how many events were told, and what was
 lost where and why.

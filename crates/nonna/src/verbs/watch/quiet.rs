@@ -1,8 +1,7 @@
 //! What is told without being asked for.
 //!
-//! Programs that start and end, files that are opened for writing, secrets that are read, calls and who waits for them are always
-//! told. Names of files change all the time on a busy machine, so removing, renaming, linking and the like are told only about files
-//! that steer the machine, hold its secrets, or keep a record of what happened. `--all` and `--event` tell the rest.
+//! Programs that start and end, files that are opened for writing, whose names or rights change, secrets that are read, calls and who waits for
+//! them are always told; in sentences the many files of one folder are folded, but never those that matter most. `--all` and `--event` tell the rest.
 
 use nonna_agent::observation::Observation;
 use nonna_event::Value;
@@ -22,53 +21,26 @@ pub const SENSITIVE: &[&str] = &[
     "/run/secrets/kubernetes.io/",
 ];
 
-/// Files and folders that every program of the machine depends on, or that keep a record.
-const STEERING: &[&str] = &[
-    "/bin/",
-    "/boot/",
-    "/etc/",
-    "/lib/",
-    "/lib32/",
-    "/lib64/",
-    "/root/.bashrc",
-    "/root/.profile",
-    "/sbin/",
-    "/usr/",
-    "/var/log/",
-    "/var/spool/cron/",
-];
-
 /// Parts of paths that are secrets wherever they are.
 const SECRET_PARTS: &[&str] = &["/.ssh/", "/.gnupg/", "/.aws/", "/.kube/"];
 
-/// Events about names and rights of files, with the fields that decide.
-const NAME_EVENTS: &[(&str, &[&str])] = &[
-    ("file_delete", &["file.path"]),
-    ("file_rename", &["file.path", "file.new_path"]),
-    ("file_link", &["file.path", "file.target"]),
-    ("file_symlink", &["file.path"]),
-    ("directory_create", &["file.path"]),
-    ("file_chmod", &["file.path"]),
-    ("file_chown", &["file.path"]),
-    ("file_truncate", &["file.path"]),
+/// Events about names of files, which programs try: that one is not there, or there already, is no news.
+const NAME_EVENTS: &[&str] = &[
+    "file_delete",
+    "file_rename",
+    "file_link",
+    "file_symlink",
+    "directory_create",
+    "file_chmod",
+    "file_chown",
+    "file_truncate",
 ];
-
-/// `S_ISUID` and `S_ISGID` (inode(7)).
-const LENT_RIGHTS: u64 = 0o6000;
 
 /// Whether to tell this without being asked for.
 pub fn is_told(observation: &Observation) -> bool {
     let name = observation.name();
-    if EVENTS.contains(&name) {
-        return false;
-    }
-    let Some((_, fields)) = NAME_EVENTS.iter().find(|(event, _)| *event == name) else { return true };
-    // Programs try names: that one is not there, or there already, is no news.
-    if matches!(observation.errno(), Some("ENOENT" | "EEXIST")) {
-        return false;
-    }
-    let lends = name == "file_chmod" && observation.unsigned("file.mode").unwrap_or(0) & LENT_RIGHTS != 0;
-    lends || fields.iter().any(|field| path(observation, field).is_some_and(matters))
+    let was_tried = NAME_EVENTS.contains(&name) && matches!(observation.errno(), Some("ENOENT" | "EEXIST"));
+    !EVENTS.contains(&name) && !was_tried
 }
 
 /// Whether to tell this by itself where many of its kind are told at once.
@@ -86,10 +58,6 @@ fn path<'o>(observation: &'o Observation, field: &str) -> Option<&'o [u8]> {
         Value::Text(text) => Some(&text.bytes),
         _ => None,
     }
-}
-
-fn matters(path: &[u8]) -> bool {
-    starts_with_any(path, STEERING) || starts_with_any(path, SENSITIVE) || holds_secret(path)
 }
 
 fn starts_with_any(path: &[u8], beginnings: &[&str]) -> bool {
@@ -128,21 +96,22 @@ mod tests {
     }
 
     #[test]
-    fn names_are_told_where_they_matter() {
-        for (event, fields, told) in [
-            ("file_delete", vec![("file.path", "/home/anna/x")], false),
-            ("file_delete", vec![("file.path", "/var/log/auth.log")], true),
-            ("file_rename", vec![("file.path", "/tmp/x"), ("file.new_path", "/usr/bin/ls")], true),
-            ("file_rename", vec![("file.path", "/tmp/x"), ("file.new_path", "/tmp/y")], false),
-            ("file_link", vec![("file.path", "/tmp/x"), ("file.target", "/etc/shadow")], true),
-            ("file_symlink", vec![("file.path", "/tmp/x"), ("file.target", "/usr/bin/ls")], false),
-            ("directory_create", vec![("file.path", "/home/anna/.ssh/x")], true),
-            ("file_open", vec![("file.path", "/tmp/x")], true),
-            ("bind", vec![], false),
-            ("special_file_create", vec![("file.path", "/tmp/x")], true),
-        ] {
-            assert_eq!(is_told(&about(event, &fields)), told, "{event} {fields:?}");
+    fn names_that_a_program_only_tried_are_not_told() {
+        let mut removed = about("file_delete", &[("file.path", "/tmp/x")]);
+        assert!(is_told(&removed));
+        let result = Field {
+            name: "result".to_owned(),
+            field_type: FieldType::Signed { bytes: 8 },
+            description: String::new(),
+        };
+        let schema =
+            EventSchema { id: 1, name: "file_delete".to_owned(), fields: vec![result], ring: Ring::Volume };
+        removed = sample::observation(&schema, ("", ""));
+        for (errno, told) in [(0, true), (-2, false), (-17, false), (-13, true)] {
+            removed.event.values[0] = Value::Signed(errno);
+            assert_eq!(is_told(&removed), told, "{errno}");
         }
+        assert!(!is_told(&about("bind", &[])) && is_told(&about("file_open", &[("file.path", "/tmp/x")])));
     }
 
     #[test]

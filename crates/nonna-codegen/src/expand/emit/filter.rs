@@ -13,7 +13,8 @@ use super::super::words;
 use super::Plan;
 use super::deferred::Deferred;
 use super::record::Record;
-use super::text_test;
+use super::text;
+use super::ways::Ways;
 
 /// The parts of a filter that are still to be tested; all must hold.
 pub struct Filter<'p> {
@@ -27,15 +28,6 @@ pub struct Stage<'s> {
     pub texts: Option<(&'s Record, &'s [usize])>,
     /// Where a record goes that is not wanted.
     pub refused: Block,
-}
-
-/// Targets of a test.
-#[derive(Clone, Copy)]
-pub struct Ways {
-    pub yes: Block,
-    pub no: Block,
-    /// Where it cannot be told.
-    pub unknown: Block,
 }
 
 impl<'p> Filter<'p> {
@@ -173,7 +165,7 @@ impl Stage<'_> {
             },
             Predicate::Text { field, any } => match self.texts {
                 Some((record, read)) if read.contains(field) => {
-                    text_test::branch(r, self.plan, record, *field, any, ways);
+                    text::branch(r, self.plan, record, *field, any, ways);
                 }
                 _ => r.b.jump(ways.unknown, &[]),
             },

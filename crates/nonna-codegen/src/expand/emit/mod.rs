@@ -14,7 +14,8 @@ mod record;
 mod scratch;
 mod source;
 mod task;
-mod text_test;
+mod text;
+mod ways;
 
 use nonna_bpf::MemSize;
 use nonna_event::{EventSchema, RecordLayout};

@@ -9,8 +9,8 @@ use super::super::function::Rewriter;
 use super::super::shorthand::Shorthand;
 use super::super::words::{self, Pattern, Text};
 use super::Plan;
-use super::filter::Ways;
 use super::record::{Record, Tail};
+use super::ways::Ways;
 
 /// Ends the current block with the test of a field: whether any of the tests holds. A text that is absent or was
 /// cut is unknown.

@@ -5,6 +5,7 @@
 //! registers written before they are read, stack size, known helpers for the program type. It trusts nothing from whoever made
 //! the object, and knows neither IR nor code generation.
 
+pub mod context;
 mod frames;
 mod functions;
 mod registers;

@@ -114,9 +114,17 @@ const SIZES: [(u16, &str); 4] = [(1, "8"), (2, "16"), (4, "32"), (8, "64")];
 fn accesses() -> Outcome {
     let mut disagreements = Vec::new();
     let mut loads = 0;
+    let mut swept = Vec::new();
     for kind in loadable() {
+        let layout = context::layout(kind.0, kind.1);
+        // Kinds that share a context with one before them are asked about whole fields only: slow guests have a time limit.
+        let whole_only = swept.contains(&layout);
+        swept.push(layout);
         for offset in offsets(kind) {
             for (size, bits) in SIZES {
+                if whole_only && (offset % 4 != 0 || size < 4) {
+                    continue;
+                }
                 for access in [AccessKind::Load, AccessKind::SignedLoad, AccessKind::Store] {
                     let body = match access {
                         AccessKind::Load => format!("r2 = *(u{bits} *)(r1 +{offset})"),

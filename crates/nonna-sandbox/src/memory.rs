@@ -1,0 +1,300 @@
+//! Guest memory: what a program may touch, and the only code that touches it.
+//!
+//! Guest pointers are addresses of this process. [`Regions`] lists the bytes that are lent to a run, and no access is made
+//! that does not lie in one region as a whole. The bytes are borrowed for as long as the list lives and are lent to
+//! one run at a time, so an atomic instruction needs no atomic access here. This is the only module of the room that
+//! may say `unsafe`.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Bytes of the stack frame of each function (RFC 9669 leaves it to the platform; 512 in the kernel).
+pub const FRAME_BYTES: usize = 512;
+/// Functions that may be active at once, as in the kernel (`MAX_CALL_FRAMES`).
+pub const MAX_FRAMES: usize = 8;
+/// From one frame to the next: a gap of a frame's size lies between, so that an overrun meets no other frame.
+const FRAME_STRIDE_BYTES: usize = 2 * FRAME_BYTES;
+/// Stack memory in all.
+const STACK_BYTES: usize = MAX_FRAMES * FRAME_STRIDE_BYTES;
+
+/// Memory for the frames of one run; one can serve many runs, one after the other.
+pub struct Stack(Box<Frames>);
+
+/// Aligned so that every frame pointer is a multiple of 16, as compilers of programs expect.
+#[repr(align(16))]
+struct Frames([u8; STACK_BYTES]);
+
+impl Stack {
+    /// An empty stack, 8 KiB.
+    pub fn new() -> Self {
+        Stack(Box::new(Frames([0; STACK_BYTES])))
+    }
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Stack::new()
+    }
+}
+
+impl fmt::Debug for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stack")
+    }
+}
+
+/// What a program wanted to do to memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read it.
+    Read,
+    /// Write it, or read and write it at once.
+    Write,
+}
+
+/// An access to memory that the program was not lent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{} of {bytes} bytes at {address:#x}, outside its memory", match .access { Access::Read => "a read", Access::Write => "a write" })]
+pub struct AccessFault {
+    /// First byte.
+    pub address: u64,
+    /// How many bytes.
+    pub bytes: usize,
+    /// Which way.
+    pub access: Access,
+}
+
+/// Bytes that are lent to a program.
+#[derive(Debug, Clone, Copy)]
+struct Region {
+    base: *mut u8,
+    bytes: usize,
+    writable: bool,
+}
+
+impl Region {
+    /// Where `bytes` bytes at `address` start, if all of them lie in this region and it allows the access.
+    #[inline]
+    fn place(&self, address: u64, bytes: usize, access: Access) -> Option<*mut u8> {
+        let offset = address.wrapping_sub(self.base.addr() as u64);
+        let last = self.bytes.checked_sub(bytes)?;
+        let allowed = offset <= last as u64 && (self.writable || access == Access::Read);
+        // `wrapping_add` keeps the provenance of the slice; the offset is inside it.
+        allowed.then(|| self.base.wrapping_add(offset as usize))
+    }
+}
+
+/// The memory that a program may touch: its stack frames, and what the caller lends it.
+///
+/// The caller's slices stay borrowed as long as the list lives, so nobody else reads or writes them meanwhile.
+#[derive(Debug)]
+pub struct Regions<'m> {
+    /// The frames first, of zero bytes while no function uses them.
+    regions: Vec<Region>,
+    lent: PhantomData<&'m mut [u8]>,
+}
+
+impl<'m> Regions<'m> {
+    /// Nothing but a stack.
+    pub fn new(stack: &'m mut Stack) -> Self {
+        let base = stack.0.0.as_mut_ptr();
+        let frame = |depth: usize| Region {
+            base: base.wrapping_add((MAX_FRAMES - 1 - depth) * FRAME_STRIDE_BYTES),
+            bytes: 0,
+            writable: true,
+        };
+        Regions { regions: (0..MAX_FRAMES).map(frame).collect(), lent: PhantomData }
+    }
+
+    /// Lends bytes for reading and writing; yields the address under which the program finds them.
+    pub fn lend(&mut self, memory: &'m mut [u8]) -> u64 {
+        self.push(Region { base: memory.as_mut_ptr(), bytes: memory.len(), writable: true })
+    }
+
+    /// Lends bytes for reading only; yields the address under which the program finds them.
+    pub fn lend_for_reading(&mut self, memory: &'m [u8]) -> u64 {
+        self.push(Region { base: memory.as_ptr().cast_mut(), bytes: memory.len(), writable: false })
+    }
+
+    fn push(&mut self, region: Region) -> u64 {
+        self.regions.push(region);
+        region.base.expose_provenance() as u64
+    }
+
+    /// Opens the frame of a function, all zero; yields its frame pointer, or `None` if `depth` frames are too many.
+    pub(crate) fn open_frame(&mut self, depth: usize) -> Option<u64> {
+        let frame = self.regions[..MAX_FRAMES].get_mut(depth)?;
+        frame.bytes = FRAME_BYTES;
+        // SAFETY: the frame's 512 bytes lie in the stack, which is borrowed exclusively for `'m`, and no reference to it exists.
+        unsafe { frame.base.write_bytes(0, FRAME_BYTES) };
+        Some((frame.base.expose_provenance() + FRAME_BYTES) as u64)
+    }
+
+    /// Closes frames from `depth` on: their bytes can no longer be touched.
+    pub(crate) fn close_frames(&mut self, depth: usize) {
+        for frame in &mut self.regions[depth..MAX_FRAMES] {
+            frame.bytes = 0;
+        }
+    }
+
+    /// Where an access starts, if it lies in one region; `hint` remembers the region for the next time.
+    #[inline]
+    fn place(
+        &self,
+        address: u64,
+        bytes: usize,
+        access: Access,
+        hint: &AtomicU8,
+    ) -> Result<*mut u8, AccessFault> {
+        let likely = self.regions.get(usize::from(hint.load(Ordering::Relaxed)));
+        match likely.and_then(|region| region.place(address, bytes, access)) {
+            Some(place) => Ok(place),
+            None => self.search(address, bytes, access, hint),
+        }
+    }
+
+    /// Looks through all regions.
+    #[cold]
+    fn search(
+        &self,
+        address: u64,
+        bytes: usize,
+        access: Access,
+        hint: &AtomicU8,
+    ) -> Result<*mut u8, AccessFault> {
+        for (index, region) in self.regions.iter().enumerate() {
+            if let Some(place) = region.place(address, bytes, access) {
+                hint.store(u8::try_from(index).unwrap_or(u8::MAX), Ordering::Relaxed);
+                return Ok(place);
+            }
+        }
+        Err(AccessFault { address, bytes, access })
+    }
+
+    /// `N` bytes at `address`, in memory order.
+    #[inline]
+    pub(crate) fn load<const N: usize>(&self, address: u64, hint: &AtomicU8) -> Result<[u8; N], AccessFault> {
+        let place = self.place(address, N, Access::Read, hint)?;
+        // SAFETY: `place` found N bytes inside a slice that is borrowed for `'m`; arrays of bytes have no alignment.
+        Ok(unsafe { place.cast::<[u8; N]>().read() })
+    }
+
+    /// Writes `N` bytes at `address`.
+    #[inline]
+    pub(crate) fn store<const N: usize>(
+        &self,
+        address: u64,
+        value: [u8; N],
+        hint: &AtomicU8,
+    ) -> Result<(), AccessFault> {
+        let place = self.place(address, N, Access::Write, hint)?;
+        // SAFETY: `place` found N bytes inside a slice that is borrowed exclusively for `'m` (the region is writable), and no
+        // reference into it lives while this runs; arrays of bytes have no alignment.
+        unsafe { place.cast::<[u8; N]>().write(value) };
+        Ok(())
+    }
+
+    /// Replaces `N` bytes at `address` by what `new` makes of them; yields the old ones. Needs a writable region.
+    #[inline]
+    pub(crate) fn replace<const N: usize>(
+        &self,
+        address: u64,
+        hint: &AtomicU8,
+        new: impl FnOnce([u8; N]) -> [u8; N],
+    ) -> Result<[u8; N], AccessFault> {
+        let place = self.place(address, N, Access::Write, hint)?.cast::<[u8; N]>();
+        // SAFETY: as in `load`.
+        let old = unsafe { place.read() };
+        // SAFETY: as in `store`.
+        unsafe { place.write(new(old)) };
+        Ok(old)
+    }
+
+    /// Reads as many bytes as `into` holds, for a helper.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessFault`] unless all of them lie in one region; nothing has been read then.
+    pub fn read(&self, address: u64, into: &mut [u8]) -> Result<(), AccessFault> {
+        let place = self.place(address, into.len(), Access::Read, &AtomicU8::new(u8::MAX))?;
+        // SAFETY: `place` found so many bytes inside a slice that is borrowed for `'m`, and `into` cannot overlap it: a
+        // reference into memory that is lent cannot exist.
+        unsafe { into.as_mut_ptr().copy_from_nonoverlapping(place, into.len()) };
+        Ok(())
+    }
+
+    /// Writes these bytes, for a helper.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessFault`] unless all of them lie in one writable region; nothing has been written then.
+    pub fn write(&mut self, address: u64, from: &[u8]) -> Result<(), AccessFault> {
+        let place = self.place(address, from.len(), Access::Write, &AtomicU8::new(u8::MAX))?;
+        // SAFETY: `place` found so many bytes inside a slice that is borrowed exclusively for `'m`, so `from` cannot overlap it.
+        unsafe { place.copy_from_nonoverlapping(from.as_ptr(), from.len()) };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint() -> AtomicU8 {
+        AtomicU8::new(0)
+    }
+
+    #[test]
+    fn an_access_is_checked_to_the_byte_on_both_sides() {
+        let (mut stack, mut memory) = (Stack::new(), [1u8, 2, 3, 4, 5, 6, 7, 8]);
+        let mut regions = Regions::new(&mut stack);
+        let at = regions.lend(&mut memory);
+        assert_eq!(regions.load::<8>(at, &hint()), Ok([1, 2, 3, 4, 5, 6, 7, 8]));
+        assert_eq!(regions.load::<1>(at + 7, &hint()), Ok([8]));
+        for (address, bytes) in [(at + 1, 8), (at.wrapping_sub(1), 8), (at + 8, 8), (u64::MAX, 8), (0, 8)] {
+            let fault = AccessFault { address, bytes, access: Access::Read };
+            assert_eq!(regions.load::<8>(address, &hint()), Err(fault));
+        }
+        assert_eq!(regions.load::<1>(at + 8, &hint()).unwrap_err().address, at + 8);
+        assert!(regions.write(at + 4, &[9; 5]).is_err());
+        assert_eq!(regions.load::<8>(at, &hint()), Ok([1, 2, 3, 4, 5, 6, 7, 8]));
+        regions.write(at + 4, &[9; 4]).unwrap();
+        drop(regions);
+        assert_eq!(memory, [1, 2, 3, 4, 9, 9, 9, 9]);
+    }
+
+    #[test]
+    fn memory_for_reading_is_not_written() {
+        let (mut stack, memory) = (Stack::new(), [5u8; 8]);
+        let mut regions = Regions::new(&mut stack);
+        let at = regions.lend_for_reading(&memory);
+        assert_eq!(regions.load::<4>(at, &hint()), Ok([5; 4]));
+        assert!(regions.store(at, [1u8; 4], &hint()).is_err());
+        assert!(regions.replace::<4>(at, &hint(), |_| [1; 4]).is_err());
+        assert!(regions.write(at, &[1]).is_err());
+        let mut read = [0; 8];
+        regions.read(at, &mut read).unwrap();
+        assert_eq!(read, [5; 8]);
+    }
+
+    #[test]
+    fn frames_open_empty_apart_from_each_other_and_close() {
+        let mut stack = Stack::new();
+        let mut regions = Regions::new(&mut stack);
+        let pointers: Vec<u64> = (0..MAX_FRAMES).map(|depth| regions.open_frame(depth).unwrap()).collect();
+        assert_eq!(regions.open_frame(MAX_FRAMES), None);
+        for pointer in &pointers {
+            assert_eq!(pointer % 16, 0);
+            regions.store(pointer - 8, [7; 8], &hint()).unwrap();
+            assert!(regions.load::<1>(*pointer, &hint()).is_err());
+            assert!(regions.load::<1>(pointer - 513, &hint()).is_err());
+            assert_eq!(regions.load::<1>(pointer - 512, &hint()), Ok([0]));
+        }
+        regions.close_frames(1);
+        assert!(regions.load::<8>(pointers[1] - 8, &hint()).is_err());
+        assert_eq!(regions.load::<8>(pointers[0] - 8, &hint()), Ok([7; 8]));
+        regions.open_frame(1).unwrap();
+        assert_eq!(regions.load::<8>(pointers[1] - 8, &hint()), Ok([0; 8]));
+    }
+}

@@ -86,9 +86,9 @@ pub(crate) fn alu(width: Width, op: AluOp, left: u64, right: u64) -> u64 {
 #[inline(always)]
 pub(crate) fn sign_extend(width: Width, from_bits: u8, value: u64) -> u64 {
     let extended = match from_bits {
-        8 => value as u8 as i8 as i64,
-        16 => value as u16 as i16 as i64,
-        _ => value as u32 as i32 as i64,
+        8 => i64::from(value as u8 as i8),
+        16 => i64::from(value as u16 as i16),
+        _ => i64::from(value as u32 as i32),
     } as u64;
     match width {
         Width::W64 => extended,

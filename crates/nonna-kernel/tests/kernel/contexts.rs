@@ -192,6 +192,10 @@ fn yields() -> Outcome {
 
 /// Programs whose arguments BTF types: what the table refuses, the kernel refuses too; what the kernel accepts is an
 /// argument. Between the two stands the argument's type.
+///
+/// One difference is meant: kernels accept stores into the arguments of security hooks (`bpf_lsm_verifier_ops` judges by
+/// `btf_ctx_access` alone, which does not ask for the direction). A program that runs after would take what was stored for
+/// a trusted pointer, so the table refuses them.
 fn arguments() -> Outcome {
     let targets = [
         (ProgramType::Tracing, AttachType::TraceFentry, "bpf_fentry_test1", 1),

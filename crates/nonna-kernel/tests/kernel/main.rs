@@ -1,6 +1,5 @@
 //! The kernel room on the running kernel: every hook, map and ring, with honest gates.
 
-mod contexts;
 mod events;
 mod functions;
 mod iterators;
@@ -28,7 +27,6 @@ fn main() -> ExitCode {
     let suite = Suite::new("nonna-kernel", env!("CARGO_MANIFEST_DIR")).features(probe).objects(objects);
     let suite = suite.test(test("every_feature_has_an_outcome", &[], target::every_feature_has_an_outcome));
     let tests = [
-        contexts::tests(),
         events::tests(),
         functions::tests(),
         iterators::tests(),

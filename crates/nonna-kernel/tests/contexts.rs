@@ -3,21 +3,28 @@
 //!
 //! A program type that this kernel was built without, or refuses to this process, gets no verdict and is left out.
 
+#[allow(dead_code, reason = "the other suite uses the rest")]
+#[path = "kernel/support.rs"]
+mod support;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
 use nonna_bpf::{AttachType, Hook, ProgramType};
 use nonna_kernel::{Kernel, LoadError};
-use nonna_testkit::{KernelTest, Outcome};
+use nonna_testkit::{KernelTest, Need, Outcome, Suite};
 use nonna_verifier::context::{self, AccessKind, Layout, ReturnRange, SocketKind, Yield};
 
-use crate::support::*;
-use crate::test;
+use support::*;
 
-pub fn tests() -> Vec<KernelTest> {
-    vec![
-        test("accesses_to_contexts_are_judged_as_by_the_kernel", &[], accesses),
-        test("loads_from_contexts_yield_what_the_kernel_says", &[], yields),
-        test("typed_arguments_are_judged_as_by_the_kernel", &[], arguments),
-        test("returns_are_judged_as_by_the_kernel", &[], return_values),
-    ]
+fn main() -> ExitCode {
+    let test = |name, run| KernelTest::new(name, &[Need::Root], run).time_limit(Duration::from_secs(300));
+    Suite::new("kernel-contexts", env!("CARGO_MANIFEST_DIR"))
+        .test(test("accesses_to_contexts_are_judged_as_by_the_kernel", accesses))
+        .test(test("loads_from_contexts_yield_what_the_kernel_says", yields))
+        .test(test("typed_arguments_are_judged_as_by_the_kernel", arguments))
+        .test(test("returns_are_judged_as_by_the_kernel", return_values))
+        .main()
 }
 
 /// The kernel, as (major, minor), from which on it has what the tables say of this access; those before refuse it.

@@ -33,7 +33,7 @@ pub fn run(input: &[u8]) {
     };
     let object =
         Object { license: "GPL".to_owned(), maps: Vec::new(), programs: vec![program], btf: Vec::new() };
-    let _ = nonna_verifier::verify(object);
+    let _ = nonna_verifier::verify_structure(object);
 }
 
 /// Programs of the compiler, and one of each instruction.

@@ -23,7 +23,7 @@ pub fn run(input: &[u8]) {
         return;
     }
     let Ok(object) = machine::object(module, None) else { return };
-    if let Err(rejection) = nonna_verifier::verify(object) {
+    if let Err(rejection) = nonna_verifier::verify_structure(object) {
         panic!("the verifier refuses what the compiler made: {:?}\n{printed}", rejection.diagnostics);
     }
 }

@@ -45,7 +45,7 @@ pub fn run(input: &[u8]) {
         assert_eq!(again.programs.len(), object.programs.len());
         assert_eq!(again.maps.len(), object.maps.len());
     }
-    let _ = nonna_verifier::verify(object);
+    let _ = nonna_verifier::verify_structure(object);
 }
 
 /// What compilers make, ours among them.

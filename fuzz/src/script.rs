@@ -29,7 +29,7 @@ pub fn run(input: &[u8]) {
             panic!("a right script could not be compiled, and its author is not told why: {error:?}")
         }
     };
-    let object = match nonna_verifier::verify(object) {
+    let object = match nonna_verifier::verify_structure(object) {
         Ok(verified) => verified.object().clone(),
         Err(rejection) => panic!("the verifier refuses what the compiler made: {:?}", rejection.diagnostics),
     };

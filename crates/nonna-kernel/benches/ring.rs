@@ -72,7 +72,7 @@ fn calls() -> f64 {
 /// Nanoseconds a call while the object is attached and read.
 fn attached(send: bool, rest: Duration) -> (f64, nonna_kernel::RingCounters) {
     let kernel = Kernel::new();
-    let verified = nonna_verifier::verify(object(send)).expect("it is sound");
+    let verified = nonna_verifier::verify_structure(object(send)).expect("it is sound");
     let attached = kernel.load(&verified).expect("it loads").attach_all(&kernel).expect("it attaches");
     let mut reader = RingReader::open(attached.loaded().map(MapIdx(0))).expect("it is a ring");
     reader.set_rest(rest);

@@ -69,7 +69,7 @@ fn slow_to_detach() -> Object {
 
 #[expect(clippy::print_stdout, reason = "a benchmark says what it measured")]
 fn main() {
-    let verified = nonna_verifier::verify(object()).expect("it is sound");
+    let verified = nonna_verifier::verify_structure(object()).expect("it is sound");
     let mut steps: [Vec<Duration>; 5] = Default::default();
     for _ in 0..ROUNDS {
         let kernel = Kernel::new();
@@ -87,7 +87,7 @@ fn main() {
         Kernel::new().target(&[]).expect("a target");
         steps[4].push(start.elapsed());
     }
-    let slow = nonna_verifier::verify(slow_to_detach()).expect("it is sound");
+    let slow = nonna_verifier::verify_structure(slow_to_detach()).expect("it is sound");
     let kernel = Kernel::new();
     let attach = || kernel.load(&slow).expect("it loads").attach_all(&kernel).expect("it attaches");
     let mut slow_steps: [Vec<Duration>; 3] = Default::default();

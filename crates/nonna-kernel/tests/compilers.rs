@@ -8,7 +8,7 @@ use std::time::Duration;
 use nonna_bpf::Object;
 use nonna_kernel::Kernel;
 use nonna_testkit::{KernelTest, Need, Outcome, Suite};
-use nonna_verifier::verify;
+use nonna_verifier::verify_structure;
 
 /// Sources that are shared with the reader's tests.
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../nonna-bpf/tests/fixtures/c");
@@ -57,7 +57,7 @@ fn we_load(kernel: &Kernel, file: &Path) -> Result<(), String> {
     let btf = kernel.btf().map_err(|error| error.to_string())?;
     let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
     let object = Object::from_elf(&bytes, Some(&btf)).map_err(|error| error.to_string())?;
-    let verified = verify(object).map_err(|rejection| format!("{:?}", rejection.diagnostics))?;
+    let verified = verify_structure(object).map_err(|rejection| format!("{:?}", rejection.diagnostics))?;
     kernel.load(&verified).map(drop).map_err(|error| error.to_string())
 }
 

@@ -6,6 +6,8 @@
 //! the object, and knows neither IR nor code generation.
 
 pub mod context;
+mod environment;
+mod facts;
 mod frames;
 mod functions;
 mod registers;
@@ -14,6 +16,8 @@ mod slugs;
 mod structure;
 mod verified;
 
+pub use environment::{Environment, Rules};
+pub use facts::{AccessFact, Facts};
 pub use runtime::{Attached, MapDelta, MapEntry, Runtime};
 pub use slugs::SLUGS;
-pub use verified::{Level, Rejection, Verified, verify};
+pub use verified::{Level, Rejection, Verified, verify_structure};

@@ -1,8 +1,9 @@
 //! `Verified`: an object with what was proved about it.
 
-use nonna_bpf::Object;
+use nonna_bpf::{Object, ProgramIdx};
 use nonna_diag::Diagnostic;
 
+use crate::facts::Facts;
 use crate::structure;
 
 /// How much was proved.
@@ -14,11 +15,13 @@ pub enum Level {
     Proved,
 }
 
-/// An object that was verified. Only [`verify`] makes one.
+/// An object that was verified. Only this room makes one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified {
     object: Object,
     level: Level,
+    /// By program; empty at the structural level.
+    facts: Vec<Facts>,
 }
 
 impl Verified {
@@ -30,6 +33,11 @@ impl Verified {
     /// How much was proved.
     pub fn level(&self) -> Level {
         self.level
+    }
+
+    /// What was proved of a program; `None` at the structural level.
+    pub fn facts(&self, program: ProgramIdx) -> Option<&Facts> {
+        self.facts.get(program.0 as usize)
     }
 }
 
@@ -47,11 +55,11 @@ pub struct Rejection {
 /// # Errors
 ///
 /// [`Rejection`] with every reason that was found in every program.
-pub fn verify(object: Object) -> Result<Verified, Rejection> {
+pub fn verify_structure(object: Object) -> Result<Verified, Rejection> {
     let diagnostics: Vec<Diagnostic> =
         object.programs.iter().flat_map(|program| structure::check(&object, program)).collect();
     if diagnostics.is_empty() {
-        Ok(Verified { object, level: Level::Structure })
+        Ok(Verified { object, level: Level::Structure, facts: Vec::new() })
     } else {
         Err(Rejection { object: Box::new(object), diagnostics })
     }

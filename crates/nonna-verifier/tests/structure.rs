@@ -6,7 +6,7 @@ use nonna_bpf::{
     Width,
 };
 use nonna_diag::{Sources, Span};
-use nonna_verifier::{Level, verify};
+use nonna_verifier::{Level, verify_structure};
 
 fn mov(dst: Reg, src: Operand) -> Insn {
     Insn::Alu { width: Width::W64, op: AluOp::Mov, dst, src }
@@ -61,7 +61,9 @@ fn object(insns: Vec<Insn>) -> Object {
 }
 
 fn slugs(object: Object) -> Vec<&'static str> {
-    verify(object).err().map_or_else(Vec::new, |r| r.diagnostics.iter().map(|d| d.slug.name).collect())
+    verify_structure(object)
+        .err()
+        .map_or_else(Vec::new, |r| r.diagnostics.iter().map(|d| d.slug.name).collect())
 }
 
 #[track_caller]
@@ -71,7 +73,7 @@ fn refused(insns: Vec<Insn>, slug: &str) {
 
 #[track_caller]
 fn accepted(insns: Vec<Insn>) {
-    let verified = verify(object(insns)).expect("the program is well formed");
+    let verified = verify_structure(object(insns)).expect("the program is well formed");
     assert_eq!(verified.level(), Level::Structure);
 }
 
@@ -218,7 +220,7 @@ fn a_refusal_points_at_the_users_line() {
     let id = sources.add("x.bt", "BEGIN { bad(); }");
     let mut object = object(vec![Insn::Exit]);
     object.programs[0].locations.push((0, Span::new(id, 8, 13)));
-    let rejection = verify(object).unwrap_err();
+    let rejection = verify_structure(object).unwrap_err();
     assert_eq!(sources.text_of(rejection.diagnostics[0].primary().unwrap()), "bad()");
     assert!(rejection.diagnostics[0].notes[0].contains("Exit"));
 }

@@ -6,7 +6,7 @@ use nonna_diag::{Diagnostic, SourceId, Sources};
 use nonna_ir::Module;
 use nonna_kernel::{Kernel, LoadError};
 use nonna_script::Compiled;
-use nonna_verifier::{Verified, verify};
+use nonna_verifier::{Verified, verify_structure};
 use rustix::thread::CapabilitySet;
 
 use crate::outcome::Trouble;
@@ -65,7 +65,7 @@ pub fn programs(
     sources: &Sources,
 ) -> Result<Verified, Trouble> {
     let object = object(module, target, options, sources)?;
-    verify(object).map_err(|rejection| Trouble::Refused(rejection.diagnostics, sources.clone()))
+    verify_structure(object).map_err(|rejection| Trouble::Refused(rejection.diagnostics, sources.clone()))
 }
 
 fn object(

@@ -21,8 +21,8 @@ pub fn has_newest_instructions() -> Result<(), String> {
 /// Loads an object, or says why not.
 pub fn try_load(object: &Object) -> Result<Loaded, String> {
     let text = || kit::print(object);
-    let verified =
-        nonna_verifier::verify(object.clone()).map_err(|refused| format!("{refused:?}\n{}", text()))?;
+    let verified = nonna_verifier::verify_structure(object.clone())
+        .map_err(|refused| format!("{refused:?}\n{}", text()))?;
     Kernel::new().load(&verified).map_err(|error| format!("{error:?}\n{}", text()))
 }
 

@@ -62,7 +62,8 @@ impl Builder {
         let target = self.kernel.target(&[Feature::TypedTracepoint])?;
         let object = compile(self.module, &target, options)?;
         let n_events = u32::try_from(schemas.len())?;
-        let verified = nonna_verifier::verify(object).map_err(|r| format!("{:#?}", r.diagnostics))?;
+        let verified =
+            nonna_verifier::verify_structure(object).map_err(|r| format!("{:#?}", r.diagnostics))?;
         let attached = self.kernel.load(&verified)?.attach_all(&self.kernel)?;
         let position = |name: &str| verified.object().maps.iter().position(|map| map.name == name);
         let mut rings = Vec::new();

@@ -6,7 +6,7 @@ use nonna_bpf::{Feature, IsaLevel, MapIdx, Object, ProgramIdx};
 use nonna_btf::Kind;
 use nonna_kernel::{Kernel, Loaded, RingReader};
 use nonna_testkit::{KernelTest, Need, Outcome};
-use nonna_verifier::verify;
+use nonna_verifier::verify_structure;
 
 use crate::support::count_of;
 use crate::test;
@@ -58,7 +58,7 @@ fn read(file: &[u8]) -> Result<Object, Failed> {
 }
 
 fn load(object: Object) -> Result<Loaded, Failed> {
-    let verified = verify(object).map_err(|rejection| format!("{:?}", rejection.diagnostics))?;
+    let verified = verify_structure(object).map_err(|rejection| format!("{:?}", rejection.diagnostics))?;
     Ok(Kernel::new().load(&verified)?)
 }
 

@@ -5,7 +5,7 @@ use nonna_bpf::{
     Relocation, RelocationTarget, SlotMap, assemble,
 };
 use nonna_kernel::{Kernel, KernelMap, Loaded};
-use nonna_verifier::{Verified, verify};
+use nonna_verifier::{Verified, verify_structure};
 
 /// Goes on only in this process, which is how others stay out of a test. Keeps the context in `r6`.
 pub fn only_here() -> String {
@@ -100,7 +100,7 @@ pub fn ring(bytes: u32) -> Map {
 
 pub fn verified(maps: Vec<Map>, programs: Vec<Program>) -> Verified {
     let object = Object { license: "GPL".to_owned(), maps, programs, btf: Vec::new() };
-    verify(object).unwrap_or_else(|rejection| panic!("{:?}", rejection.diagnostics))
+    verify_structure(object).unwrap_or_else(|rejection| panic!("{:?}", rejection.diagnostics))
 }
 
 pub fn load(maps: Vec<Map>, programs: Vec<Program>) -> Loaded {

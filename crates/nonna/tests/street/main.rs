@@ -12,7 +12,7 @@ use nonna_diag::{Format, Sources, render};
 use nonna_kernel::Kernel;
 use nonna_script::Compiled;
 use nonna_testkit::street::{Block, Case, Produced, Stages, Street};
-use nonna_verifier::{Verified, verify};
+use nonna_verifier::{Verified, verify_structure};
 
 fn main() -> ExitCode {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/street");
@@ -37,7 +37,7 @@ fn programs(text: &str, kernel: &Kernel) -> Result<Verified, String> {
     let target = kernel.target(&[Feature::TypedTracepoint]).map_err(|error| error.to_string())?;
     let object = nonna_codegen::compile(compiled.module, &target, &Options::default())
         .map_err(|error| error.to_string())?;
-    verify(object).map_err(|rejection| {
+    verify_structure(object).map_err(|rejection| {
         let slugs: Vec<&str> = rejection.diagnostics.iter().map(|d| d.slug.name).collect();
         format!("refused: {}", slugs.join(", "))
     })

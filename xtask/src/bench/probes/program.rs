@@ -44,7 +44,7 @@ impl Program {
         for map in object.maps.iter_mut().filter(|map| map.map_type == MapType::Ringbuf) {
             map.max_entries = RING_BYTES;
         }
-        let verified = nonna_verifier::verify(object).map_err(|rejection| {
+        let verified = nonna_verifier::verify_structure(object).map_err(|rejection| {
             anyhow::anyhow!("{}", rejection.diagnostics.first().map_or("refused", |first| &first.message))
         })?;
         let loaded = kernel.load(&verified)?;

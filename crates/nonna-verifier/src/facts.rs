@@ -1,0 +1,49 @@
+//! What a proof leaves behind for the engine that runs the program.
+//!
+//! Facts are by instruction index and hold for every run. They tell an engine where it may do without a check; an engine
+//! that ignores them is slower, never wrong. Nothing here decides whether a program is safe.
+
+use nonna_bpf::MapIdx;
+
+/// How an engine must treat the access that an instruction makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AccessFact {
+    /// No run comes here.
+    Unreached,
+    /// Every run stays inside memory that it may touch: no check is needed.
+    Direct,
+    /// A load from memory that need not be there: a fault reads 0, as in the kernel.
+    Probe,
+    /// Nothing was proved: the engine checks, and a fault ends the run.
+    Checked,
+}
+
+/// The facts of one program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    accesses: Vec<AccessFact>,
+    maps: Vec<Option<MapIdx>>,
+    ends: bool,
+}
+
+impl Facts {
+    /// Facts of a program of which nothing was proved.
+    pub fn unproved(n_insns: usize) -> Self {
+        Facts { accesses: vec![AccessFact::Checked; n_insns], maps: vec![None; n_insns], ends: false }
+    }
+
+    /// How to treat the access of an instruction, by index; instructions without access are `Direct` where a run comes.
+    pub fn access(&self, insn: usize) -> AccessFact {
+        self.accesses[insn]
+    }
+
+    /// The map that a helper call works on, where it is the same in every run.
+    pub fn map(&self, insn: usize) -> Option<MapIdx> {
+        self.maps[insn]
+    }
+
+    /// Whether every run ends by itself, so that no budget needs to be counted.
+    pub fn ends(&self) -> bool {
+        self.ends
+    }
+}

@@ -6,6 +6,7 @@
 //! run for ever. This room asks nothing of the kernel and never touches the network.
 
 mod arithmetic;
+pub mod classic;
 mod host;
 mod interpreter;
 #[allow(

@@ -18,5 +18,5 @@ mod program;
 
 pub use host::{Answer, Arguments, HelperError, Host, NoHelpers};
 pub use interpreter::{Budget, Fault, FaultKind, Finished, run};
-pub use memory::{Access, AccessFault, FRAME_BYTES, MAX_FRAMES, Regions, Stack};
+pub use memory::{Access, AccessFault, FRAME_BYTES, LowPages, MAX_FRAMES, Pages, Regions, Stack, Window};
 pub use program::{PrepareError, PrepareErrorKind, Prepared};

@@ -5,9 +5,13 @@
 //! one run at a time, so an atomic instruction needs no atomic access here. This is the only module of the room that
 //! may say `unsafe`.
 
+mod low;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU8, Ordering};
+
+pub use low::{LowPages, Pages, Window};
 
 /// Bytes of the stack frame of each function (RFC 9669 leaves it to the platform; 512 in the kernel).
 pub const FRAME_BYTES: usize = 512;
@@ -92,6 +96,8 @@ impl Region {
 pub struct Regions<'m> {
     /// The frames first, of zero bytes while no function uses them.
     regions: Vec<Region>,
+    /// Pages that windows show parts of.
+    backings: Vec<low::Backing>,
     lent: PhantomData<&'m mut [u8]>,
 }
 
@@ -104,7 +110,7 @@ impl<'m> Regions<'m> {
             bytes: 0,
             writable: true,
         };
-        Regions { regions: (0..MAX_FRAMES).map(frame).collect(), lent: PhantomData }
+        Regions { regions: (0..MAX_FRAMES).map(frame).collect(), backings: Vec::new(), lent: PhantomData }
     }
 
     /// Lends bytes for reading and writing; yields the address under which the program finds them.

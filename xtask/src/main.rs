@@ -8,6 +8,7 @@ mod bench;
 mod fuzz;
 mod kernels;
 mod packages;
+mod parity;
 mod tally;
 mod test;
 mod tidy;
@@ -37,6 +38,8 @@ enum Verb {
     Kernels(kernels::Options),
     /// Feed every parser with inputs that are searched for; findings are listed.
     Fuzz(fuzz::Options),
+    /// Compare our verifier with the kernel's.
+    Parity(parity::Options),
     /// Measure against peers, in turns.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -59,6 +62,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Test(options) => test::command(&workspace, options),
         Verb::Kernels(options) => kernels::command(&workspace, options),
         Verb::Fuzz(options) => fuzz::command(&workspace, options),
+        Verb::Parity(options) => parity::command(&workspace, options),
         Verb::Bench(bench) => bench::command(&workspace, bench),
     }
 }

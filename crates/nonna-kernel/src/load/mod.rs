@@ -6,6 +6,7 @@
 
 mod error;
 mod explain;
+mod judge;
 mod object_btf;
 mod program;
 mod refused;

@@ -50,48 +50,63 @@ impl Object {
     /// [`ElfError`]: not an eBPF file, broken, or with something in it that no loader takes;
     /// [`ElfError::TargetNeeded`] if it depends on the kernel's types and none are given.
     pub fn from_elf(bytes: &[u8], target: Option<&Btf>) -> Result<Object, ElfError> {
-        let file = File::parse(bytes)?;
-        let local = match file.section(".BTF") {
-            Some(section) => Some(Btf::parse(section.data.to_vec()).map_err(bad_btf)?),
-            None => None,
-        };
-        let ext = match (file.section(".BTF.ext"), &local) {
-            (Some(section), Some(local)) => BtfExt::parse(section.data, local)
-                .map_err(|source| ElfError::Btf { section: ".BTF.ext", source })?,
-            _ => BtfExt::default(),
-        };
-        let mut types = local.as_ref().map(|local| Types::new(local, &ext));
-        refuse_unknown(&file)?;
-        let mut maps = Maps::read(&file, &mut types)?;
-        let externs = Externs::read(&file, &mut types, &mut maps)?;
-        let functions = Functions::read(&file)?;
-        let code = {
-            let names = Names { file: &file, functions: &functions, maps: &maps, externs: &externs };
-            read_code(&names, &mut types, target)?
-        };
-        let mut linker = Linker { file: &file, functions: &functions, code: &code, total: 0 };
-        let mut programs = Vec::new();
-        let mut entries = FxHashMap::default();
-        for (number, function) in functions.all.iter().enumerate() {
-            if function.is_entry && !file.sections[function.section].name.starts_with(LEFT_OUT) {
-                entries.insert(number, ProgramIdx(programs.len() as u32));
-                let linked = linker.link(number)?;
-                let mut program = program(function.name, file.sections[function.section].name, &linked);
-                if let Some(types) = &mut types {
-                    info::read(&file, &functions, types, &linked, &mut program)?;
-                }
-                program.insns = linked.insns;
-                program.relocations = linked.relocations;
-                programs.push(program);
-            }
-        }
-        maps.fill_slots(&file, |section, offset| {
-            let slot = u32::try_from(offset / SLOT_BYTES as u64).ok()?;
-            entries.get(&functions.at(section, slot)?).copied()
-        })?;
-        let btf = types.map_or_else(|| Ok(Vec::new()), Types::finish)?;
-        Ok(Object { license: license(&file), maps: maps.maps, programs, btf })
+        read(bytes, target, |section| !section.starts_with(LEFT_OUT))
     }
+
+    /// As [`Object::from_elf`], with the programs in sections whose name begins with `?`: their sections keep that name, and
+    /// what they are is what the name says without it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Object::from_elf`].
+    pub fn from_elf_whole(bytes: &[u8], target: Option<&Btf>) -> Result<Object, ElfError> {
+        read(bytes, target, |_| true)
+    }
+}
+
+/// Reads a file, with the programs in the sections that `is_wanted` picks by name.
+fn read(bytes: &[u8], target: Option<&Btf>, is_wanted: impl Fn(&str) -> bool) -> Result<Object, ElfError> {
+    let file = File::parse(bytes)?;
+    let local = match file.section(".BTF") {
+        Some(section) => Some(Btf::parse(section.data.to_vec()).map_err(bad_btf)?),
+        None => None,
+    };
+    let ext = match (file.section(".BTF.ext"), &local) {
+        (Some(section), Some(local)) => BtfExt::parse(section.data, local)
+            .map_err(|source| ElfError::Btf { section: ".BTF.ext", source })?,
+        _ => BtfExt::default(),
+    };
+    let mut types = local.as_ref().map(|local| Types::new(local, &ext));
+    refuse_unknown(&file)?;
+    let mut maps = Maps::read(&file, &mut types)?;
+    let externs = Externs::read(&file, &mut types, &mut maps)?;
+    let functions = Functions::read(&file)?;
+    let code = {
+        let names = Names { file: &file, functions: &functions, maps: &maps, externs: &externs };
+        read_code(&names, &mut types, target)?
+    };
+    let mut linker = Linker { file: &file, functions: &functions, code: &code, total: 0 };
+    let mut programs = Vec::new();
+    let mut entries = FxHashMap::default();
+    for (number, function) in functions.all.iter().enumerate() {
+        if function.is_entry && is_wanted(file.sections[function.section].name) {
+            entries.insert(number, ProgramIdx(programs.len() as u32));
+            let linked = linker.link(number)?;
+            let mut program = program(function.name, file.sections[function.section].name, &linked);
+            if let Some(types) = &mut types {
+                info::read(&file, &functions, types, &linked, &mut program)?;
+            }
+            program.insns = linked.insns;
+            program.relocations = linked.relocations;
+            programs.push(program);
+        }
+    }
+    maps.fill_slots(&file, |section, offset| {
+        let slot = u32::try_from(offset / SLOT_BYTES as u64).ok()?;
+        entries.get(&functions.at(section, slot)?).copied()
+    })?;
+    let btf = types.map_or_else(|| Ok(Vec::new()), Types::finish)?;
+    Ok(Object { license: license(&file), maps: maps.maps, programs, btf })
 }
 
 /// Refuses what would be lost silently.
@@ -133,7 +148,7 @@ fn read_code<'b>(
 }
 
 fn program(name: &str, section: &str, linked: &Linked) -> Program {
-    let kind = SectionKind::of(section).unwrap_or_else(|| SectionKind {
+    let kind = SectionKind::of(section.trim_start_matches(LEFT_OUT)).unwrap_or_else(|| SectionKind {
         program_type: ProgramType::Unspecified,
         attach_type: None,
         attach_target: None,

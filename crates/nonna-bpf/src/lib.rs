@@ -23,7 +23,7 @@ pub use codec::{
     DecodeError, DecodeErrorKind, EncodeError, Field, SLOT_BYTES, SlotMap, decode, decode_slots, encode,
     encode_slots,
 };
-pub use elf::{ElfError, ElfWriteError, UNRESOLVED_RELOCATION};
+pub use elf::{ElfError, ElfReading, ElfWriteError, UNRESOLVED_RELOCATION};
 pub use features::{Feature, Features, Probe, Unsupported};
 pub use helper::{Access, Argument, DynptrUse, Helper, HelperInfo, ProgramSet, Returns, Signature};
 pub use hook::{CpuScope, Hook, PerfSource, ProbePoint, Sampling, SyscallPhase, UserLocation};

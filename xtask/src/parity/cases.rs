@@ -15,8 +15,10 @@ use std::collections::BTreeMap;
 pub struct Source {
     /// Name of the file without its ending.
     pub name: String,
-    /// The object, with the programs that a loader leaves out unless it is asked for them.
+    /// The object, with the programs that a loader leaves out unless it is asked for them; or why there is none.
     pub object: Result<Object, String>,
+    /// Programs that could not be read, and why.
+    pub unread: Vec<(String, String)>,
     /// What the authors expect, by program.
     pub expected: BTreeMap<String, Expected>,
 }
@@ -42,12 +44,13 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 pub fn read(path: &Path, kernel_types: Option<&Arc<Btf>>) -> Result<Source> {
     let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
     let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let object = Object::from_elf_whole(&bytes, kernel_types.map(AsRef::as_ref));
-    let expected = match &object {
-        Ok(object) => expectations(&object.btf),
-        Err(_) => BTreeMap::new(),
+    let (object, unread) = match Object::from_elf_apart(&bytes, kernel_types.map(AsRef::as_ref)) {
+        Ok(reading) => (Ok(reading.object), reading.unread),
+        Err(error) => (Err(error.to_string()), Vec::new()),
     };
-    Ok(Source { name, object: object.map_err(|error| error.to_string()), expected })
+    let unread = unread.into_iter().map(|(program, error)| (program, error.to_string())).collect();
+    let expected = object.as_ref().map(|object| expectations(&object.btf)).unwrap_or_default();
+    Ok(Source { name, object, unread, expected })
 }
 
 /// What the notes on functions say.

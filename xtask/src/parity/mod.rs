@@ -90,6 +90,9 @@ fn compare_all(
                 continue;
             }
         };
+        for (program, error) in &source.unread {
+            println!("cannot read {}/{program}: {error}", source.name);
+        }
         for (index, program) in object.programs.iter().enumerate() {
             if filter.is_some_and(|filter| !format!("{}/{}", source.name, program.name).contains(filter)) {
                 continue;

@@ -37,7 +37,10 @@ impl<'a> TypeCopier<'a> {
         let mut stack = vec![(root, false)];
         let mut open = FxHashSet::default();
         let mut composites = Vec::new();
-        while let Some((id, is_ready)) = stack.pop() {
+        // What members refer to waits until nothing is open: it may lead back to what is, and only a struct or union can be
+        // referred to before it is copied.
+        let mut waiting = Vec::new();
+        while let Some((id, is_ready)) = stack.pop().or_else(|| waiting.pop().map(|id| (id, false))) {
             if self.number(id).is_some() {
                 continue;
             }
@@ -46,7 +49,7 @@ impl<'a> TypeCopier<'a> {
                 // Its number must be known before its members are, since they may point back to it.
                 self.numbers.insert(id, into.reserve());
                 composites.push(id);
-                stack.extend(references(&ty).into_iter().map(|id| (id, false)));
+                waiting.extend(references(&ty));
             } else if is_ready {
                 open.remove(&id);
                 let number = self.add(&ty, into);

@@ -8,5 +8,5 @@ mod copy_types;
 mod read;
 mod write;
 
-pub use read::{ElfError, UNRESOLVED_RELOCATION};
+pub use read::{ElfError, ElfReading, UNRESOLVED_RELOCATION};
 pub use write::ElfWriteError;

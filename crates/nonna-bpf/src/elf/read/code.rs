@@ -1,13 +1,19 @@
 //! The instructions of a section, and what its relocations mean.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use nonna_btf::Btf;
 use rustc_hash::FxHashMap;
 
 use super::ElfError;
+use super::core::Core;
 use super::externs::{Extern, Externs};
 use super::file::{File, Relocation, Symbol};
 use super::functions::Functions;
 use super::maps::Maps;
-use crate::codec::{SLOT_BYTES, SlotMap, decode};
+use super::types::Types;
+use crate::codec::{DecodeError, SLOT_BYTES, SlotMap, decode};
 use crate::insn::{Callee, Imm64, Insn};
 use crate::object::{MapIdx, RelocationTarget};
 
@@ -17,6 +23,9 @@ const R_BPF_NONE: u32 = 0;
 const R_BPF_64_64: u32 = 1;
 /// Relocation of a call (`R_BPF_64_32`).
 const R_BPF_64_32: u32 = 10;
+
+/// The bytes of `exit`.
+const EXIT: [u8; SLOT_BYTES] = [0x95, 0, 0, 0, 0, 0, 0, 0];
 
 /// A section of instructions.
 #[derive(Debug)]
@@ -44,33 +53,116 @@ pub(super) struct Names<'r, 'd> {
     pub(super) externs: &'r Externs<'d>,
 }
 
-/// The instructions of a section, as the compiler wrote them.
-pub(super) fn decode_section(file: &File<'_>, section: usize) -> Result<Vec<Insn>, ElfError> {
-    let section = &file.sections[section];
-    decode(section.data).map_err(|source| ElfError::Decode { section: section.name.to_owned(), source })
+/// All code of a file, and what is wrong with single functions.
+#[derive(Debug, Default)]
+pub(super) struct AllCode {
+    pub(super) by_section: FxHashMap<usize, Code>,
+    /// By number of the function.
+    pub(super) trouble: BTreeMap<usize, ElfError>,
 }
 
-impl Code {
-    pub(super) fn new(names: &Names<'_, '_>, section: usize, insns: Vec<Insn>) -> Result<Code, ElfError> {
+impl AllCode {
+    /// The first function's trouble.
+    pub(super) fn first_trouble(&self) -> Option<&ElfError> {
+        self.trouble.values().next()
+    }
+
+    /// Decodes every section of instructions and finds out what its relocations mean.
+    pub(super) fn read<'b>(
+        names: &Names<'_, '_>,
+        types: &mut Option<Types<'b>>,
+        target: Option<&'b Btf>,
+    ) -> Result<AllCode, ElfError> {
+        let mut core = match types {
+            Some(types) => Some(Core::new(types, target)?),
+            None => None,
+        };
+        let mut code = AllCode::default();
+        for (index, section) in names.file.sections.iter().enumerate() {
+            if !section.is_code {
+                continue;
+            }
+            let mut insns = code.decode(names, index)?;
+            if let (Some(core), Some(types)) = (&mut core, &mut *types) {
+                insns = core.relocate(types, section.name, insns, |slot, error| {
+                    code.blame(names, index, slot, error)
+                })?;
+            }
+            let section = code.section(names, index, insns)?;
+            code.by_section.insert(index, section);
+        }
+        Ok(code)
+    }
+
+    /// The instructions of a section, as the compiler wrote them. A function that does not decode is no reason against the others: what
+    /// stands in for it is never linked.
+    fn decode(&mut self, names: &Names<'_, '_>, index: usize) -> Result<Vec<Insn>, ElfError> {
+        let section = &names.file.sections[index];
+        let wrong = |source| ElfError::Decode { section: section.name.to_owned(), source };
+        let error = match decode(section.data) {
+            Ok(insns) => return Ok(insns),
+            Err(error) => error,
+        };
+        let mut data = Cow::Borrowed(section.data);
+        for (number, function) in names.functions.all.iter().enumerate() {
+            let bytes = function.start as usize * SLOT_BYTES..function.end as usize * SLOT_BYTES;
+            if function.section == index
+                && let Err(source) = decode(&section.data[bytes.clone()])
+            {
+                // Its place in the section is what a reader looks for.
+                let source = DecodeError { slot: source.slot + function.start as usize, ..source };
+                self.trouble.insert(number, wrong(source));
+                for slot in data.to_mut()[bytes].chunks_exact_mut(SLOT_BYTES) {
+                    slot.copy_from_slice(&EXIT);
+                }
+            }
+        }
+        decode(&data).map_err(|_| wrong(error))
+    }
+
+    /// Notes what is wrong at a slot; where that is in no function it is wrong with the whole section.
+    fn blame(
+        &mut self,
+        names: &Names<'_, '_>,
+        section: usize,
+        slot: u64,
+        error: ElfError,
+    ) -> Result<(), ElfError> {
+        match u32::try_from(slot).ok().and_then(|slot| names.functions.around(section, slot)) {
+            Some(number) => {
+                self.trouble.entry(number).or_insert(error);
+                Ok(())
+            }
+            None => Err(error),
+        }
+    }
+
+    /// What the relocations of a section put into its instructions.
+    fn section(&mut self, names: &Names<'_, '_>, section: usize, insns: Vec<Insn>) -> Result<Code, ElfError> {
         let slots = SlotMap::new(&insns);
         let mut code = Code { insns, slots, targets: FxHashMap::default() };
         for relocation in &names.file.sections[section].relocations {
             if relocation.kind == R_BPF_NONE {
                 continue;
             }
-            let (index, target) = code.target(names, *relocation).map_err(|trouble| match trouble {
-                Trouble::Undefined(name) => ElfError::Undefined { name },
-                Trouble::Wrong(reason) => ElfError::Code {
-                    section: names.file.sections[section].name.to_owned(),
-                    slot: relocation.offset / SLOT_BYTES as u64,
-                    reason,
-                },
-            })?;
-            code.targets.insert(index, target);
+            let slot = relocation.offset / SLOT_BYTES as u64;
+            match code.target(names, *relocation) {
+                Ok((index, target)) => _ = code.targets.insert(index, target),
+                Err(Trouble::Undefined(name)) => {
+                    self.blame(names, section, slot, ElfError::Undefined { name })?;
+                }
+                Err(Trouble::Wrong(reason)) => {
+                    let section_name = names.file.sections[section].name.to_owned();
+                    let error = ElfError::Code { section: section_name, slot, reason };
+                    self.blame(names, section, slot, error)?;
+                }
+            }
         }
         Ok(code)
     }
+}
 
+impl Code {
     /// Index of the relocated instruction, and what belongs there.
     fn target(&self, names: &Names<'_, '_>, relocation: Relocation) -> Result<(usize, Target), Trouble> {
         if !matches!(relocation.kind, R_BPF_64_64 | R_BPF_64_32) {

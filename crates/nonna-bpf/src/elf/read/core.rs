@@ -41,27 +41,32 @@ impl<'b> Core<'b> {
         Ok(Core { relocator })
     }
 
-    /// Relocates the instructions of a section.
+    /// Relocates the instructions of a section; `blame` hears which slot cannot be.
     pub(super) fn relocate(
         &mut self,
         types: &mut Types<'b>,
         section: &str,
         insns: Vec<Insn>,
+        mut blame: impl FnMut(u64, ElfError) -> Result<(), ElfError>,
     ) -> Result<Vec<Insn>, ElfError> {
         let slots = SlotMap::new(&insns);
         let mut patches = FxHashMap::default();
         for part in types.ext.relocations.iter().filter(|part| part.name == section) {
             for relocation in &part.records {
-                let failed = |reason: String| ElfError::Relocation {
-                    section: section.to_owned(),
-                    slot: u64::from(relocation.offset_bytes) / SLOT_BYTES as u64,
-                    reason,
-                };
+                let slot = u64::from(relocation.offset_bytes) / SLOT_BYTES as u64;
+                let failed =
+                    |reason: String| ElfError::Relocation { section: section.to_owned(), slot, reason };
                 let index = slots.index(relocation.offset_bytes / SLOT_BYTES as u32);
-                let index =
-                    index.ok_or_else(|| failed("a CO-RE relocation stands on no instruction".into()))?;
-                let resolution = self.resolve(types, relocation, failed)?;
-                patches.insert(index, patch(insns[index], &resolution).map_err(failed)?);
+                let index = index.ok_or_else(|| failed("a CO-RE relocation stands on no instruction".into()));
+                let patched = index.and_then(|index| {
+                    let resolution = self.resolve(types, relocation, failed)?;
+                    Ok((index, patch(insns[index], &resolution).map_err(failed)?))
+                });
+                match patched {
+                    Ok((index, patched)) => _ = patches.insert(index, patched),
+                    Err(ElfError::TargetNeeded) => return Err(ElfError::TargetNeeded),
+                    Err(error) => blame(slot, error)?,
+                }
             }
         }
         if patches.is_empty() {

@@ -75,4 +75,12 @@ impl<'d> Functions<'d> {
     pub(super) fn at(&self, section: usize, slot: u32) -> Option<usize> {
         self.by_start.get(&(section, slot)).copied()
     }
+
+    /// The function that a slot is part of.
+    pub(super) fn around(&self, section: usize, slot: u32) -> Option<usize> {
+        let after = self.all.partition_point(|f| (f.section, f.start) <= (section, slot));
+        let before = after.checked_sub(1)?;
+        let function = &self.all[before];
+        (function.section == section && (function.start..function.end).contains(&slot)).then_some(before)
+    }
 }

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::ElfError;
-use super::code::{Code, Target};
+use super::code::{AllCode, Code, Target};
 use super::file::File;
 use super::functions::Functions;
 use crate::codec::SlotMap;
@@ -19,8 +19,7 @@ const MAX_TOTAL_INSNS: usize = 8_000_000;
 pub(super) struct Linker<'r, 'd> {
     pub(super) file: &'r File<'d>,
     pub(super) functions: &'r Functions<'d>,
-    /// By section.
-    pub(super) code: &'r FxHashMap<usize, Code>,
+    pub(super) code: &'r AllCode,
     /// Instructions that were linked so far.
     pub(super) total: usize,
 }
@@ -99,8 +98,11 @@ impl<'r> Linker<'r, '_> {
     }
 
     fn place(&mut self, number: usize, base: usize) -> Result<Placed<'r>, ElfError> {
+        if let Some(error) = self.code.trouble.get(&number) {
+            return Err(error.clone());
+        }
         let function = &self.functions.all[number];
-        let code = &self.code[&function.section];
+        let code = &self.code.by_section[&function.section];
         let indexes = code.slots.index(function.start).zip(end_index(code, function.end));
         let (start, end) = indexes.ok_or_else(|| {
             self.error(number, function.start, "the function begins or ends inside an instruction")

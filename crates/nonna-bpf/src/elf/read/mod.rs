@@ -21,13 +21,12 @@ use rustc_hash::FxHashMap;
 pub use self::core::UNRESOLVED_RELOCATION;
 pub use error::ElfError;
 
-use self::core::Core;
 use crate::codec::SLOT_BYTES;
 use crate::hook::Hook;
 use crate::kinds::ProgramType;
 use crate::object::{Object, Program, ProgramIdx};
 use crate::section::SectionKind;
-use code::{Code, Names, decode_section};
+use code::{AllCode, Names};
 use externs::Externs;
 use file::File;
 use functions::Functions;
@@ -50,22 +49,44 @@ impl Object {
     /// [`ElfError`]: not an eBPF file, broken, or with something in it that no loader takes;
     /// [`ElfError::TargetNeeded`] if it depends on the kernel's types and none are given.
     pub fn from_elf(bytes: &[u8], target: Option<&Btf>) -> Result<Object, ElfError> {
-        read(bytes, target, |section| !section.starts_with(LEFT_OUT))
+        let mut reading = read(bytes, target, Wanted::Loaded)?;
+        match reading.unread.drain(..).next() {
+            Some((_, error)) => Err(error),
+            None => Ok(reading.object),
+        }
     }
 
-    /// As [`Object::from_elf`], with the programs in sections whose name begins with `?`: their sections keep that name, and
-    /// what they are is what the name says without it.
+    /// The programs of an ELF file one by one: what is wrong with one does not hide the others. Programs in sections whose name
+    /// begins with `?` are there too; what they are is what the name says without it. Values of kernel structs (struct_ops) are left out.
     ///
     /// # Errors
     ///
-    /// As for [`Object::from_elf`].
-    pub fn from_elf_whole(bytes: &[u8], target: Option<&Btf>) -> Result<Object, ElfError> {
-        read(bytes, target, |_| true)
+    /// As for [`Object::from_elf`], where it concerns more than single programs.
+    pub fn from_elf_apart(bytes: &[u8], target: Option<&Btf>) -> Result<ElfReading, ElfError> {
+        read(bytes, target, Wanted::Everything)
     }
 }
 
-/// Reads a file, with the programs in the sections that `is_wanted` picks by name.
-fn read(bytes: &[u8], target: Option<&Btf>, is_wanted: impl Fn(&str) -> bool) -> Result<Object, ElfError> {
+/// What was read of a file whose programs are looked at one by one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ElfReading {
+    /// The programs that could be read, and all maps.
+    pub object: Object,
+    /// The names of the others, and why they could not be read.
+    pub unread: Vec<(String, ElfError)>,
+}
+
+/// Which programs are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// Those that a loader takes, all of them.
+    Loaded,
+    /// Whatever there is.
+    Everything,
+}
+
+/// Reads a file.
+fn read(bytes: &[u8], target: Option<&Btf>, wanted: Wanted) -> Result<ElfReading, ElfError> {
     let file = File::parse(bytes)?;
     let local = match file.section(".BTF") {
         Some(section) => Some(Btf::parse(section.data.to_vec()).map_err(bad_btf)?),
@@ -77,42 +98,55 @@ fn read(bytes: &[u8], target: Option<&Btf>, is_wanted: impl Fn(&str) -> bool) ->
         _ => BtfExt::default(),
     };
     let mut types = local.as_ref().map(|local| Types::new(local, &ext));
-    refuse_unknown(&file)?;
+    refuse_unknown(&file, wanted)?;
     let mut maps = Maps::read(&file, &mut types)?;
     let externs = Externs::read(&file, &mut types, &mut maps)?;
     let functions = Functions::read(&file)?;
     let code = {
         let names = Names { file: &file, functions: &functions, maps: &maps, externs: &externs };
-        read_code(&names, &mut types, target)?
+        AllCode::read(&names, &mut types, target)?
     };
+    if let (Wanted::Loaded, Some(error)) = (wanted, code.first_trouble()) {
+        return Err(error.clone());
+    }
     let mut linker = Linker { file: &file, functions: &functions, code: &code, total: 0 };
-    let mut programs = Vec::new();
+    let (mut programs, mut unread) = (Vec::new(), Vec::new());
     let mut entries = FxHashMap::default();
     for (number, function) in functions.all.iter().enumerate() {
-        if function.is_entry && is_wanted(file.sections[function.section].name) {
-            entries.insert(number, ProgramIdx(programs.len() as u32));
-            let linked = linker.link(number)?;
-            let mut program = program(function.name, file.sections[function.section].name, &linked);
-            if let Some(types) = &mut types {
-                info::read(&file, &functions, types, &linked, &mut program)?;
-            }
-            program.insns = linked.insns;
-            program.relocations = linked.relocations;
-            programs.push(program);
+        let section = file.sections[function.section].name;
+        if !function.is_entry || (wanted == Wanted::Loaded && section.starts_with(LEFT_OUT)) {
+            continue;
         }
+        let linked = match linker.link(number) {
+            Ok(linked) => linked,
+            Err(error @ ElfError::TooLarge { .. }) => return Err(error),
+            Err(error) => {
+                unread.push((function.name.to_owned(), error));
+                continue;
+            }
+        };
+        entries.insert(number, ProgramIdx(programs.len() as u32));
+        let mut program = program(function.name, section, &linked);
+        if let Some(types) = &mut types {
+            info::read(&file, &functions, types, &linked, &mut program)?;
+        }
+        program.insns = linked.insns;
+        program.relocations = linked.relocations;
+        programs.push(program);
     }
     maps.fill_slots(&file, |section, offset| {
         let slot = u32::try_from(offset / SLOT_BYTES as u64).ok()?;
         entries.get(&functions.at(section, slot)?).copied()
     })?;
     let btf = types.map_or_else(|| Ok(Vec::new()), Types::finish)?;
-    Ok(Object { license: license(&file), maps: maps.maps, programs, btf })
+    Ok(ElfReading { object: Object { license: license(&file), maps: maps.maps, programs, btf }, unread })
 }
 
 /// Refuses what would be lost silently.
-fn refuse_unknown(file: &File<'_>) -> Result<(), ElfError> {
+fn refuse_unknown(file: &File<'_>, wanted: Wanted) -> Result<(), ElfError> {
     for section in &file.sections {
-        if section.is_data && section.size > 0 && section.name.starts_with(".struct_ops") {
+        let is_struct_ops = section.name.starts_with(".struct_ops");
+        if section.is_data && section.size > 0 && is_struct_ops && wanted == Wanted::Loaded {
             return Err(ElfError::Unsupported { what: format!("section {} (struct_ops)", section.name) });
         }
         if section.is_data && section.name.starts_with(".data") && !section.relocations.is_empty() {
@@ -121,30 +155,6 @@ fn refuse_unknown(file: &File<'_>) -> Result<(), ElfError> {
         }
     }
     Ok(())
-}
-
-/// Decodes every section of instructions, by section.
-fn read_code<'b>(
-    names: &Names<'_, '_>,
-    types: &mut Option<Types<'b>>,
-    target: Option<&'b Btf>,
-) -> Result<FxHashMap<usize, Code>, ElfError> {
-    let mut core = match types {
-        Some(types) => Some(Core::new(types, target)?),
-        None => None,
-    };
-    let mut code = FxHashMap::default();
-    for (index, section) in names.file.sections.iter().enumerate() {
-        if !section.is_code {
-            continue;
-        }
-        let mut insns = decode_section(names.file, index)?;
-        if let (Some(core), Some(types)) = (&mut core, &mut *types) {
-            insns = core.relocate(types, section.name, insns)?;
-        }
-        code.insert(index, Code::new(names, index, insns)?);
-    }
-    Ok(code)
 }
 
 fn program(name: &str, section: &str, linked: &Linked) -> Program {

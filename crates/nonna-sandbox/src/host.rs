@@ -1,7 +1,11 @@
-//! What a program asks of the world around it: helper calls.
+//! The world around a program, as its embedder wants it: time, chance, the process, memory to probe, own helpers.
 //!
-//! The machine knows no helper itself. A [`Host`] answers by number and touches guest memory only through
-//! [`Regions`], which checks.
+//! Everything has an answer by default, so that a host says only what it cares about; [`NoHelpers`] says nothing. A host
+//! touches guest memory only through [`Regions`], which checks.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime};
 
 use crate::memory::{AccessFault, Regions};
 
@@ -17,7 +21,7 @@ pub enum Answer {
     End(u64),
 }
 
-/// Why a helper call failed.
+/// Why a helper call failed: nothing that the program could be told as an error number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HelperError {
     /// The host has no helper of this number.
@@ -26,11 +30,106 @@ pub enum HelperError {
     /// The helper was given memory that the program may not touch.
     #[error("its argument means {0}")]
     Memory(#[from] AccessFault),
+    /// The helper was given what is no map, or none of the right type.
+    #[error("{0:#x} is no map that it works on")]
+    Map(u64),
+    /// The helper was given what is no function of the program.
+    #[error("{0:#x} is no function of the program")]
+    NoFunction(u64),
 }
 
-/// Answers helper calls.
+/// Which clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Clock {
+    /// `bpf_ktime_get_ns` and its coarse form: time since start, without sleep.
+    Monotonic,
+    /// `bpf_ktime_get_boot_ns`: with sleep.
+    Boot,
+    /// `bpf_ktime_get_tai_ns`: since 1970, without leap seconds.
+    Tai,
+}
+
+/// Who runs the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// Process (thread group).
+    pub process: u32,
+    /// Thread.
+    pub thread: u32,
+    /// User.
+    pub user: u32,
+    /// Group.
+    pub group: u32,
+    /// Name of the thread, padded with zeros.
+    pub name: [u8; 16],
+    /// Control group, as `bpf_get_current_cgroup_id` gives it.
+    pub cgroup: u64,
+}
+
+/// Whose memory a program probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// The kernel's.
+    Kernel,
+    /// That of the process.
+    User,
+}
+
+/// Answers what the machine does not know.
 pub trait Host {
-    /// Answers one call.
+    /// A clock, in nanoseconds. By default the first two count from the first question in this process.
+    fn clock_ns(&mut self, clock: Clock) -> u64 {
+        static START: OnceLock<Instant> = OnceLock::new();
+        match clock {
+            Clock::Monotonic | Clock::Boot => START.get_or_init(Instant::now).elapsed().as_nanos() as u64,
+            Clock::Tai => {
+                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                since.map_or(0, |time| time.as_nanos() as u64)
+            }
+        }
+    }
+
+    /// A random number; by default one that differs at every call, of no cryptographic worth.
+    fn random(&mut self) -> u32 {
+        RandomState::new().build_hasher().finish() as u32
+    }
+
+    /// The processor that the program runs on, below the number that the maps were made for; by default 0.
+    fn processor(&mut self) -> u32 {
+        0
+    }
+
+    /// Who runs the program; by default nobody, all zeros.
+    fn identity(&mut self) -> Identity {
+        Identity::default()
+    }
+
+    /// Reads memory that the program was not lent, for `bpf_probe_read_kernel` and its like, and for loads through typed
+    /// pointers. By default nothing can be read.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessFault`] unless all of it can be read.
+    fn read_memory(&mut self, space: Space, address: u64, into: &mut [u8]) -> Result<(), AccessFault> {
+        let _ = space;
+        Err(AccessFault { address, bytes: into.len(), access: crate::memory::Access::Read })
+    }
+
+    /// Writes memory of the process, for `bpf_probe_write_user`. By default nothing can be written.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessFault`] unless all of it can be written.
+    fn write_memory(&mut self, address: u64, from: &[u8]) -> Result<(), AccessFault> {
+        Err(AccessFault { address, bytes: from.len(), access: crate::memory::Access::Write })
+    }
+
+    /// Takes a line of `bpf_trace_printk`; by default nobody reads it.
+    fn print(&mut self, line: &[u8]) {
+        let _ = line;
+    }
+
+    /// Answers a call of a helper that the machine does not have; by default there is none.
     ///
     /// # Errors
     ///
@@ -40,15 +139,14 @@ pub trait Host {
         number: u32,
         arguments: Arguments,
         memory: &mut Regions<'_>,
-    ) -> Result<Answer, HelperError>;
-}
-
-/// A host without any helper.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoHelpers;
-
-impl Host for NoHelpers {
-    fn call(&mut self, _: u32, _: Arguments, _: &mut Regions<'_>) -> Result<Answer, HelperError> {
+    ) -> Result<Answer, HelperError> {
+        let _ = (number, arguments, memory);
         Err(HelperError::Unknown)
     }
 }
+
+/// A host that leaves everything at its default: no helper of its own.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoHelpers;
+
+impl Host for NoHelpers {}

@@ -1,20 +1,26 @@
-//! A program made ready to run: instructions decoded into ops of 16 bytes, targets resolved, what cannot run refused.
+//! A program made ready to run: relocations resolved, targets found, what cannot run refused. Both engines start from it.
 //!
-//! Nothing is proved here. What every run relies on is checked: control never leaves the ops, and the frame pointer
-//! stays what it is. Memory is the run's business.
+//! What every run relies on is checked here: control never leaves the instructions, and the frame pointer stays what it is. Memory
+//! is the run's business; what a verifier proved of it comes along as facts.
 
-use std::sync::atomic::AtomicU8;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use nonna_bpf::{
-    AluOp, AtomicOp, Callee, DecodeError, Endian, Imm64, Insn, JumpOp, MemSize, Operand, Reg, SlotMap, Width,
-    decode,
+    AtomicOp, Callee, DecodeError, Imm64, Insn, MapIdx, MemSize, Program, ProgramIdx, Reg, RelocationTarget,
+    SlotMap, decode,
 };
+use nonna_verifier::{AccessFact, Facts, Verified};
 
-/// Function addresses that programs see: this plus the index of the op. No processor has an address there.
+use crate::helpers::{HelperFn, Helpers};
+use crate::interpreter::Ops;
+use crate::maps::{MapHandle, Maps};
+
+/// Function addresses that programs see: this plus the index of the instruction. No processor has an address there.
 const FUNCTION_BASE: u64 = 0xbf00_0000_0000_0000;
 
 /// Why a program cannot run here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PrepareErrorKind {
     /// The bytes are no program.
     #[error(transparent)]
@@ -36,13 +42,22 @@ pub enum PrepareErrorKind {
         "control would run past the end: the last instruction must be `exit` or a jump that is always taken"
     )]
     RunsPastEnd,
-    /// The instruction means something that only a kernel or a loader has: a map, a kernel function, a packet.
-    #[error("it needs a map, a kernel function or a packet, and there is none")]
+    /// The instruction means something that only a kernel or a loader has: a map, a kernel function.
+    #[error("it needs a map, a kernel function or a kernel variable, and there is none")]
     Unsupported,
+    /// It calls a kernel function that the sandbox does not have.
+    #[error("it calls the kernel function `{0}`, which is not there")]
+    KernelFunction(String),
+    /// It takes the address of a kernel variable.
+    #[error("it takes the address of the kernel's `{0}`, which is not there")]
+    KernelSymbol(String),
+    /// The map that it names was not made, or has no value to point into.
+    #[error("its map {} was not made, or holds no value at this place", .0.0)]
+    Map(MapIdx),
 }
 
 /// A program that cannot run here, and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("instruction {insn}: {kind}")]
 pub struct PrepareError {
     /// Index of the instruction, from 0.
@@ -51,187 +66,269 @@ pub struct PrepareError {
     pub kind: PrepareErrorKind,
 }
 
-/// What an op does.
+/// What a program is linked with.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Code {
-    AluReg(Width, AluOp),
-    AluImm(Width, AluOp),
-    MovSx(Width, u8),
-    Neg(Width),
-    Endian(Endian, u8),
-    /// `arg` holds the upper half, `imm` the lower.
-    LoadImm64,
-    Load(MemSize),
-    LoadSigned(MemSize),
-    StoreReg(MemSize),
-    StoreImm(MemSize),
-    Atomic32(AtomicOp),
-    Atomic64(AtomicOp),
-    JumpReg(Width, JumpOp),
-    JumpImm(Width, JumpOp),
-    Goto,
-    MayGoto,
-    CallHelper,
-    CallLocal,
-    CallRegister,
-    Exit,
+pub struct Links<'l> {
+    /// The maps of the sandbox.
+    pub maps: &'l Maps,
+    /// Which of them each map of the object became, by index.
+    pub handles: &'l [MapHandle],
+    /// The helpers.
+    pub helpers: &'l Helpers,
 }
 
-/// One decoded instruction.
-#[derive(Debug)]
-pub(crate) struct Op {
-    pub(crate) code: Code,
-    pub(crate) dst: u8,
-    pub(crate) src: u8,
-    /// Which region this instruction met last: a guess for the next time, never more.
-    pub(crate) hint: AtomicU8,
-    /// Displacement of an access, index of a target, upper half of a constant.
-    pub(crate) arg: i32,
-    /// Constant operand, helper number.
-    pub(crate) imm: i32,
+/// What a call instruction calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Call {
+    /// A helper that there is.
+    Helper(u32, HelperFn),
+    /// A helper that the host may know.
+    Host(u32),
+    /// A kernel function.
+    KernelFunction(HelperFn),
+    /// A kernel function that need not be there, and is not.
+    Absent,
+    /// A function of the program, by instruction.
+    Local(usize),
+    /// What a register holds: the address of a function, or a helper's number.
+    Register(Reg),
 }
 
-// Four ops share a cache line.
-const _: () = assert!(size_of::<Op>() == 16);
-
-/// A program that is ready to run. It is *unproved*: only an engine that checks every access may run it.
+/// A program that is ready to run, in memory that every access is checked against, but where a verifier proved that no check
+/// is needed.
 #[derive(Debug)]
 pub struct Prepared {
-    ops: Vec<Op>,
-    /// Whether a function starts at the op, so that its address may be called.
+    /// Addresses and maps filled in as numbers.
+    insns: Vec<Insn>,
+    slots: SlotMap,
+    /// Whether a function starts at the instruction, so that its address may be called.
     entries: Vec<bool>,
+    /// Kernel functions by instruction; `None` where one may be absent.
+    kernel_functions: BTreeMap<usize, Option<HelperFn>>,
+    helpers: Helpers,
+    facts: Facts,
+    handles: Vec<MapHandle>,
+    /// What the interpreter makes of it when it is first asked to.
+    ops: OnceLock<Ops>,
 }
 
 impl Prepared {
-    /// Prepares encoded instructions.
+    /// Prepares encoded instructions that nobody has proved and that refer to nothing but helpers.
     ///
     /// # Errors
     ///
     /// As [`Prepared::unproved`], and where the bytes are no instructions.
-    pub fn unproved_bytes(bytes: &[u8]) -> Result<Self, PrepareError> {
+    pub fn unproved_bytes(bytes: &[u8], helpers: &Helpers) -> Result<Self, PrepareError> {
         let insns = decode(bytes).map_err(|error| PrepareError { insn: error.slot, kind: error.into() })?;
-        Prepared::unproved(&insns)
+        Prepared::unproved(&insns, helpers)
     }
 
-    /// Prepares instructions that no verifier has seen.
+    /// Prepares instructions that nobody has proved and that refer to nothing but helpers.
     ///
     /// # Errors
     ///
     /// [`PrepareError`] at the first instruction that cannot run here.
-    pub fn unproved(insns: &[Insn]) -> Result<Self, PrepareError> {
-        let at = |insn, kind| PrepareError { insn, kind };
-        let last = insns.last().ok_or(at(0, PrepareErrorKind::Empty))?;
-        if i32::try_from(insns.len()).is_err() {
-            return Err(at(0, PrepareErrorKind::TooLong));
-        }
-        if !matches!(last, Insn::Exit | Insn::Goto { .. } | Insn::GotoLong { .. }) {
-            return Err(at(insns.len() - 1, PrepareErrorKind::RunsPastEnd));
-        }
-        let slots = SlotMap::new(insns);
-        let mut prepared =
-            Prepared { ops: Vec::with_capacity(insns.len()), entries: vec![false; insns.len()] };
-        for (index, insn) in insns.iter().enumerate() {
-            let op = prepared.op(insns, &slots, index, insn).map_err(|kind| at(index, kind))?;
-            prepared.ops.push(op);
-        }
+    pub fn unproved(insns: &[Insn], helpers: &Helpers) -> Result<Self, PrepareError> {
+        let facts = Facts::unproved(insns.len());
+        let mut prepared = Prepared::new(insns.to_vec(), helpers, facts);
+        prepared.check()?;
         Ok(prepared)
     }
 
-    /// How many ops: one for each instruction.
-    pub fn n_ops(&self) -> usize {
-        self.ops.len()
+    /// Prepares a program that nobody has proved.
+    ///
+    /// # Errors
+    ///
+    /// [`PrepareError`] at the first instruction that cannot run here.
+    pub fn unproved_program(program: &Program, links: Links<'_>) -> Result<Self, PrepareError> {
+        let facts = Facts::unproved(program.insns.len());
+        Prepared::linked(program, facts, links)
     }
 
-    pub(crate) fn ops(&self) -> &[Op] {
-        &self.ops
+    /// Prepares a verified program; engines leave out the checks that its proof makes needless.
+    ///
+    /// # Errors
+    ///
+    /// [`PrepareError`] at the first instruction that cannot run here: being safe, it may still want what only a kernel has.
+    ///
+    /// # Panics
+    ///
+    /// If the object has no such program.
+    pub fn verified(
+        verified: &Verified,
+        program: ProgramIdx,
+        links: Links<'_>,
+    ) -> Result<Self, PrepareError> {
+        let proved = &verified.object().programs[program.0 as usize];
+        let facts = verified.facts(program).cloned();
+        let facts = facts.unwrap_or_else(|| Facts::unproved(proved.insns.len()));
+        Prepared::linked(proved, facts, links)
     }
 
-    /// The op at which the function starts whose address this is, if it is one.
+    fn new(insns: Vec<Insn>, helpers: &Helpers, facts: Facts) -> Self {
+        Prepared {
+            slots: SlotMap::new(&insns),
+            entries: vec![false; insns.len()],
+            insns,
+            kernel_functions: BTreeMap::new(),
+            helpers: helpers.clone(),
+            facts,
+            handles: Vec::new(),
+            ops: OnceLock::new(),
+        }
+    }
+
+    fn linked(program: &Program, facts: Facts, links: Links<'_>) -> Result<Self, PrepareError> {
+        let mut prepared = Prepared::new(program.insns.clone(), links.helpers, facts);
+        prepared.handles = links.handles.to_vec();
+        for relocation in &program.relocations {
+            let insn = prepared.slots.index(relocation.slot);
+            let insn = insn.ok_or(PrepareError { insn: 0, kind: PrepareErrorKind::Target })?;
+            prepared.link(insn, &relocation.target, links).map_err(|kind| PrepareError { insn, kind })?;
+        }
+        prepared.check()?;
+        Ok(prepared)
+    }
+
+    /// Fills in what a relocation names.
+    fn link(
+        &mut self,
+        index: usize,
+        target: &RelocationTarget,
+        links: Links<'_>,
+    ) -> Result<(), PrepareErrorKind> {
+        let handle =
+            |map: MapIdx| links.handles.get(map.0 as usize).copied().ok_or(PrepareErrorKind::Map(map));
+        let number = match target {
+            RelocationTarget::Map(map) => handle(*map)?.guest(),
+            RelocationTarget::MapValue { map, offset } => {
+                let address = links.maps.value_address(handle(*map)?, *offset);
+                address.ok_or(PrepareErrorKind::Map(*map))?
+            }
+            RelocationTarget::Kfunc { name, weak } => {
+                let function = links.helpers.kernel_function(name);
+                if function.is_none() && !weak {
+                    return Err(PrepareErrorKind::KernelFunction(name.clone()));
+                }
+                self.kernel_functions.insert(index, function);
+                return Ok(());
+            }
+            RelocationTarget::KernelSymbol { weak: true, .. } => 0,
+            RelocationTarget::KernelSymbol { name, .. } => {
+                return Err(PrepareErrorKind::KernelSymbol(name.clone()));
+            }
+        };
+        match &mut self.insns[index] {
+            Insn::LoadImm64 { value, .. } => *value = Imm64::Value(number),
+            _ => return Err(PrepareErrorKind::Unsupported),
+        }
+        Ok(())
+    }
+
+    /// Checks every instruction, and fills in addresses of functions.
+    fn check(&mut self) -> Result<(), PrepareError> {
+        let at = |insn, kind| PrepareError { insn, kind };
+        let last = self.insns.last().ok_or(at(0, PrepareErrorKind::Empty))?;
+        if i32::try_from(self.slots.n_slots()).is_err() {
+            return Err(at(0, PrepareErrorKind::TooLong));
+        }
+        if !matches!(last, Insn::Exit | Insn::Goto { .. } | Insn::GotoLong { .. }) {
+            return Err(at(self.insns.len() - 1, PrepareErrorKind::RunsPastEnd));
+        }
+        for index in 0..self.insns.len() {
+            self.check_insn(index).map_err(|kind| at(index, kind))?;
+        }
+        Ok(())
+    }
+
+    fn check_insn(&mut self, index: usize) -> Result<(), PrepareErrorKind> {
+        let insn = self.insns[index];
+        if written(&insn) == Some(Reg::R10) {
+            return Err(PrepareErrorKind::FramePointer);
+        }
+        let target = match insn.local_offset() {
+            Some(offset) => Some(self.slots.target(index, offset).ok_or(PrepareErrorKind::Target)?),
+            None => None,
+        };
+        match (insn, target) {
+            (Insn::LoadImm64 { dst, value: Imm64::Function(_) }, Some(entry)) => {
+                self.entries[entry] = true;
+                let value = Imm64::Value(FUNCTION_BASE + entry as u64);
+                self.insns[index] = Insn::LoadImm64 { dst, value };
+            }
+            (Insn::LoadImm64 { value: Imm64::Value(_), .. }, _) => {}
+            (Insn::LoadImm64 { .. }, _) => return Err(PrepareErrorKind::Unsupported),
+            (Insn::Atomic { size: MemSize::B | MemSize::H, .. }, _)
+            | (Insn::LoadPacket { size: MemSize::DW, .. }, _) => return Err(PrepareErrorKind::Unsupported),
+            (Insn::Call(Callee::Kfunc { .. }), _) if !self.kernel_functions.contains_key(&index) => {
+                return Err(PrepareErrorKind::Unsupported);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The instructions, with addresses and maps filled in as numbers.
+    pub fn insns(&self) -> &[Insn] {
+        &self.insns
+    }
+
+    /// The instruction that a jump, local call or function address at `insn` leads to.
+    ///
+    /// # Panics
+    ///
+    /// If it leads nowhere: it is none of those.
+    pub(crate) fn target(&self, insn: usize) -> usize {
+        let offset = self.insns[insn].local_offset().expect("the instruction has a target");
+        self.slots.target(insn, offset).expect("targets were checked")
+    }
+
+    /// What the call at `insn` calls, if it is one.
+    pub(crate) fn call(&self, insn: usize) -> Option<Call> {
+        let Insn::Call(callee) = self.insns[insn] else { return None };
+        Some(match callee {
+            Callee::Helper(number) => match self.helpers.get(number) {
+                Some(function) => Call::Helper(number, function),
+                None => Call::Host(number),
+            },
+            Callee::Kfunc { .. } => match self.kernel_functions.get(&insn) {
+                Some(Some(function)) => Call::KernelFunction(*function),
+                _ => Call::Absent,
+            },
+            Callee::Local(_) => Call::Local(self.target(insn)),
+            Callee::Register(register) => Call::Register(register),
+        })
+    }
+
+    /// The helper of this number, for calls by register.
+    pub(crate) fn helper(&self, number: u32) -> Option<HelperFn> {
+        self.helpers.get(number)
+    }
+
+    /// What was proved of the access at `insn`.
+    pub fn access(&self, insn: usize) -> AccessFact {
+        self.facts.access(insn)
+    }
+
+    /// The map that the helper call at `insn` works on, where it is the same in every run.
+    pub fn map(&self, insn: usize) -> Option<MapHandle> {
+        self.handles.get(self.facts.map(insn)?.0 as usize).copied()
+    }
+
+    /// Whether it was proved that every run ends by itself.
+    pub fn ends(&self) -> bool {
+        self.facts.ends()
+    }
+
+    /// The instruction at which the function starts that programs know by this address.
     pub(crate) fn function(&self, address: u64) -> Option<usize> {
         let index = usize::try_from(address.checked_sub(FUNCTION_BASE)?).ok()?;
         self.entries.get(index).is_some_and(|is_entry| *is_entry).then_some(index)
     }
 
-    fn op(
-        &mut self,
-        insns: &[Insn],
-        slots: &SlotMap,
-        index: usize,
-        insn: &Insn,
-    ) -> Result<Op, PrepareErrorKind> {
-        let target = |offset: i32| {
-            let found = slots.target(index, offset).filter(|target| *target < insns.len());
-            found.map(|target| target as i32).ok_or(PrepareErrorKind::Target)
-        };
-        let op = |code, dst: Reg, src: Reg, arg: i32, imm: i32| Op {
-            code,
-            dst: dst.number(),
-            src: src.number(),
-            hint: AtomicU8::new(u8::MAX),
-            arg,
-            imm,
-        };
-        if written(insn) == Some(Reg::R10) {
-            return Err(PrepareErrorKind::FramePointer);
-        }
-        let none = Reg::R0;
-        Ok(match *insn {
-            Insn::Alu { width, op: alu, dst, src: Operand::Reg(src) } => {
-                op(Code::AluReg(width, alu), dst, src, 0, 0)
-            }
-            Insn::Alu { width, op: alu, dst, src: Operand::Imm(imm) } => {
-                op(Code::AluImm(width, alu), dst, none, 0, imm)
-            }
-            Insn::MovSx { width, dst, src, from_bits } => op(Code::MovSx(width, from_bits), dst, src, 0, 0),
-            Insn::Neg { width, dst } => op(Code::Neg(width), dst, none, 0, 0),
-            Insn::Endian { kind, dst, bits } => op(Code::Endian(kind, bits), dst, none, 0, 0),
-            Insn::LoadImm64 { dst, value } => {
-                let value = match value {
-                    Imm64::Value(value) => value,
-                    Imm64::Function(offset) => {
-                        let entry = target(offset)?;
-                        self.entries[entry as usize] = true;
-                        FUNCTION_BASE + entry as u64
-                    }
-                    _ => return Err(PrepareErrorKind::Unsupported),
-                };
-                op(Code::LoadImm64, dst, none, (value >> 32) as i32, value as i32)
-            }
-            Insn::Load { size, sign_extend, dst, base, offset } => {
-                let code = if sign_extend { Code::LoadSigned(size) } else { Code::Load(size) };
-                op(code, dst, base, i32::from(offset), 0)
-            }
-            Insn::Store { size, base, offset, src: Operand::Reg(src) } => {
-                op(Code::StoreReg(size), base, src, i32::from(offset), 0)
-            }
-            Insn::Store { size, base, offset, src: Operand::Imm(imm) } => {
-                op(Code::StoreImm(size), base, none, i32::from(offset), imm)
-            }
-            Insn::Atomic { size, op: atomic, base, offset, src } => {
-                let code = match size {
-                    MemSize::W => Code::Atomic32(atomic),
-                    MemSize::DW => Code::Atomic64(atomic),
-                    MemSize::B | MemSize::H => return Err(PrepareErrorKind::Unsupported),
-                };
-                op(code, base, src, i32::from(offset), 0)
-            }
-            Insn::Jump { width, op: jump, dst, src: Operand::Reg(src), offset } => {
-                op(Code::JumpReg(width, jump), dst, src, target(offset.into())?, 0)
-            }
-            Insn::Jump { width, op: jump, dst, src: Operand::Imm(imm), offset } => {
-                op(Code::JumpImm(width, jump), dst, none, target(offset.into())?, imm)
-            }
-            Insn::Goto { offset } => op(Code::Goto, none, none, target(offset.into())?, 0),
-            Insn::GotoLong { offset } => op(Code::Goto, none, none, target(offset)?, 0),
-            Insn::MayGoto { offset } => op(Code::MayGoto, none, none, target(offset.into())?, 0),
-            Insn::Call(Callee::Helper(number)) => op(Code::CallHelper, none, none, 0, number as i32),
-            Insn::Call(Callee::Local(offset)) => op(Code::CallLocal, none, none, target(offset)?, 0),
-            Insn::Call(Callee::Register(register)) => op(Code::CallRegister, none, register, 0, 0),
-            Insn::Call(Callee::Kfunc { .. }) | Insn::LoadPacket { .. } => {
-                return Err(PrepareErrorKind::Unsupported);
-            }
-            Insn::Exit => op(Code::Exit, none, none, 0, 0),
-        })
+    /// What the interpreter runs.
+    pub(crate) fn ops(&self) -> &Ops {
+        self.ops.get_or_init(|| Ops::new(self))
     }
 }
 

@@ -1,7 +1,10 @@
 //! Every kind of instruction on its own, as a table: program text, 16 bytes of memory at `r1`, result.
 
 use nonna_bpf::{Insn, Reg, assemble};
-use nonna_sandbox::{Answer, Arguments, Budget, FaultKind, HelperError, Host, Prepared, Regions, Stack, run};
+use nonna_sandbox::{
+    Answer, Arguments, Budget, Context, FaultKind, HelperError, Helpers, Host, Maps, Prepared, Regions, Run,
+    Stack, run,
+};
 
 /// Helper 7 adds its arguments, helper 8 ends the run with `r1`.
 struct Adder;
@@ -26,11 +29,12 @@ const MEMORY: [u8; 16] =
 
 fn outcome(insns: &[Insn], budget: Budget) -> Result<(u64, u64, [u8; 16]), FaultKind> {
     let (mut stack, mut memory) = (Stack::new(), MEMORY);
-    let program = Prepared::unproved(insns).expect("the program can run");
+    let program = Prepared::unproved(insns, &Helpers::none()).expect("the program can run");
     let mut regions = Regions::new(&mut stack);
     let at = regions.lend(&mut memory);
-    let finished =
-        run(&program, [at, 16, 0, 0, 0], &mut regions, &mut Adder, budget).map_err(|fault| fault.kind)?;
+    let (mut maps, mut context, mut adder) = (Maps::new(1), Context::default(), Adder);
+    let mut sandbox = Run::new(&mut regions, &mut maps, &mut context, &mut adder);
+    let finished = run(&program, [at, 16, 0, 0, 0], &mut sandbox, budget).map_err(|fault| fault.kind)?;
     drop(regions);
     Ok((finished.result, finished.instructions, memory))
 }
@@ -189,8 +193,19 @@ fn what_cannot_run_is_refused() {
         ("goto pc+1; r0 = 1 ll; exit", "instruction 0: its target is no instruction of the program"),
         ("r10 = 0; exit", "instruction 0: it writes r10, the frame pointer"),
     ] {
-        assert_eq!(Prepared::unproved(&text(program)).unwrap_err().to_string(), reason, "{program}");
+        assert_eq!(
+            Prepared::unproved(&text(program), &Helpers::none()).unwrap_err().to_string(),
+            reason,
+            "{program}"
+        );
     }
-    assert_eq!(Prepared::unproved(&[]).unwrap_err().to_string(), "instruction 0: the program is empty");
-    assert!(Prepared::unproved_bytes(&[0xff; 8]).is_err() && Prepared::unproved_bytes(&[0x95; 3]).is_err());
+    assert_eq!(
+        Prepared::unproved(&[], &Helpers::none()).unwrap_err().to_string(),
+        "instruction 0: the program is empty"
+    );
+    let none = Helpers::none();
+    assert!(
+        Prepared::unproved_bytes(&[0xff; 8], &none).is_err()
+            && Prepared::unproved_bytes(&[0x95; 3], &none).is_err()
+    );
 }

@@ -1,6 +1,8 @@
 //! Random programs: whatever they do, they stay in their memory and come to an end.
 
-use nonna_sandbox::{Answer, Arguments, Budget, HelperError, Host, Prepared, Regions, Stack, run};
+use nonna_sandbox::{
+    Answer, Arguments, Budget, Context, HelperError, Helpers, Host, Maps, Prepared, Regions, Run, Stack, run,
+};
 use proptest::prelude::*;
 
 /// Answers every call with a number, and writes where it is told to.
@@ -48,7 +50,7 @@ fn program() -> impl Strategy<Value = Vec<nonna_bpf::Insn>> {
             slots.into_iter().filter_map(|slot| nonna_bpf::decode_slots(&[slot]).ok()).flatten().collect();
         insns.push(nonna_bpf::Insn::Exit);
         // Drop what is refused, one at a time, until the rest can run.
-        while let Err(error) = Prepared::unproved(&insns) {
+        while let Err(error) = Prepared::unproved(&insns, &Helpers::none()) {
             insns.remove(error.insn);
         }
         insns
@@ -60,7 +62,7 @@ proptest! {
 
     #[test]
     fn a_program_touches_nothing_but_its_memory_and_ends(insns in program(), seed in any::<[u64; 3]>()) {
-        let prepared = Prepared::unproved(&insns).expect("it can run");
+        let prepared = Prepared::unproved(&insns, &Helpers::none()).expect("it can run");
         let mut stack = Stack::new();
         // The program gets the middle of the buffer, and another buffer for reading.
         let mut buffer = [0xa5u8; 48];
@@ -71,7 +73,9 @@ proptest! {
         let read_only = regions.lend_for_reading(&constants);
         let arguments = [at, read_only, seed[0] % 16, seed[1], seed[2]];
         let budget = Budget { instructions: 2_000, time: None };
-        if let Ok(finished) = run(&prepared, arguments, &mut regions, &mut Writer, budget) {
+        let (mut maps, mut context, mut writer) = (Maps::new(1), Context::default(), Writer);
+        let mut sandbox = Run::new(&mut regions, &mut maps, &mut context, &mut writer);
+        if let Ok(finished) = run(&prepared, arguments, &mut sandbox, budget) {
             prop_assert!(finished.instructions <= 2_000 + insns.len() as u64);
         }
         drop(regions);

@@ -1,10 +1,10 @@
 //! What the tests of classic programs run: the interpreter over a packet, and packets.
 
 use nonna_bpf::Insn;
-use nonna_sandbox::{Budget, NoHelpers, Prepared, Regions, Stack, run};
+use nonna_sandbox::{Budget, Context, Helpers, Maps, NoHelpers, Prepared, Regions, Run, Stack, run};
 
 pub fn prepare(insns: &[Insn]) -> Prepared {
-    Prepared::unproved(insns).expect("a translated program can run")
+    Prepared::unproved(insns, &Helpers::none()).expect("a translated program can run")
 }
 
 pub fn over_memory(program: &Prepared, packet: &mut [u8]) -> u32 {
@@ -12,7 +12,9 @@ pub fn over_memory(program: &Prepared, packet: &mut [u8]) -> u32 {
     let mut regions = Regions::new(&mut stack);
     let length = packet.len() as u64;
     let at = regions.lend(packet);
-    let finished = run(program, [at, length, 0, 0, 0], &mut regions, &mut NoHelpers, Budget::default());
+    let (mut maps, mut context, mut host) = (Maps::new(1), Context::default(), NoHelpers);
+    let mut sandbox = Run::new(&mut regions, &mut maps, &mut context, &mut host);
+    let finished = run(program, [at, length, 0, 0, 0], &mut sandbox, Budget::default());
     finished.expect("a translated program keeps to its packet").result as u32
 }
 

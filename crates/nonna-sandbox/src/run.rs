@@ -1,0 +1,216 @@
+//! What one run sees: the memory, maps, context and host that engines and helpers share.
+//!
+//! Helpers get it as their last argument and say through it that the run must stop. It knows no instruction: how a program runs
+//! is the business of an [`Engine`].
+
+use crate::budget::{Budget, Meter};
+use crate::context::Context;
+use crate::fault::{Fault, FaultKind, Finished};
+use crate::host::{Answer, HelperError, Host};
+use crate::maps::Maps;
+use crate::memory::Regions;
+
+/// Tail calls in one run (`MAX_TAIL_CALL_CNT` in the kernel).
+const MAX_TAIL_CALLS: u32 = 33;
+
+/// Why a run stops before its outermost function returns.
+#[derive(Debug, Clone, Copy)]
+enum Stop {
+    /// A helper failed; the engine knows which.
+    Failed(HelperError),
+    /// The program did what it may not do.
+    Fault(Fault),
+    /// The run ends with this result.
+    Ended(u64),
+}
+
+/// Something that runs functions of a program: an interpreter or machine code.
+pub trait Engine {
+    /// Runs the function that starts at instruction `entry` until it returns, one frame deeper than the run is; yields its
+    /// `r0`, which means nothing if the run was stopped.
+    fn enter(&self, entry: usize, arguments: [u64; 5], run: &mut Run<'_, '_>) -> u64;
+
+    /// The instruction at which the function starts that a program knows by this address.
+    fn function(&self, address: u64) -> Option<usize>;
+}
+
+/// The programs that tail calls can reach, by the number that program arrays hold.
+pub trait Programs {
+    /// The program of this number.
+    fn program(&self, number: u32) -> Option<&dyn Engine>;
+}
+
+/// What one run sees. `'r` is the run's time, `'m` that of the memory it is lent.
+///
+/// The first three fields stand first in this order, for machine code to look at.
+#[repr(C)]
+pub struct Run<'r, 'm> {
+    /// Not 0: the run must stop; every active function returns at once.
+    stopped: u32,
+    /// Not 0: the function that called the helper returns at once, with the helper's value as `r0`.
+    returns: u32,
+    /// The budget; machine code counts its first number down.
+    pub(crate) meter: Meter,
+    /// Frames in use.
+    pub(crate) depth: usize,
+    tail_calls: u32,
+    stop: Option<Stop>,
+    engine: Option<&'r dyn Engine>,
+    programs: Option<&'r dyn Programs>,
+    /// What the program may touch.
+    pub memory: &'r mut Regions<'m>,
+    /// The maps.
+    pub maps: &'r mut Maps,
+    /// What the program's context means.
+    pub context: &'r mut Context,
+    /// The world around it.
+    pub host: &'r mut dyn Host,
+}
+
+impl<'r, 'm> Run<'r, 'm> {
+    /// A run over these.
+    pub fn new(
+        memory: &'r mut Regions<'m>,
+        maps: &'r mut Maps,
+        context: &'r mut Context,
+        host: &'r mut dyn Host,
+    ) -> Self {
+        Run {
+            stopped: 0,
+            returns: 0,
+            meter: Meter::new(Budget { instructions: 0, time: None }),
+            depth: 0,
+            tail_calls: 0,
+            stop: None,
+            engine: None,
+            programs: None,
+            memory,
+            maps,
+            context,
+            host,
+        }
+    }
+
+    /// With programs that tail calls can reach.
+    pub fn with_programs(mut self, programs: &'r dyn Programs) -> Self {
+        self.programs = Some(programs);
+        self
+    }
+
+    /// Runs a program from its first instruction: what both engines do around it.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`] if the program does what it may not do, or exceeds the budget.
+    pub fn execute(
+        &mut self,
+        engine: &dyn Engine,
+        arguments: [u64; 5],
+        budget: Budget,
+    ) -> Result<Finished, Fault> {
+        self.memory.close_frames(0);
+        let mut inner = Run {
+            stopped: 0,
+            returns: 0,
+            meter: Meter::new(budget),
+            depth: 0,
+            tail_calls: 0,
+            stop: None,
+            engine: Some(engine),
+            programs: self.programs,
+            memory: &mut *self.memory,
+            maps: &mut *self.maps,
+            context: &mut *self.context,
+            host: &mut *self.host,
+        };
+        let returned = engine.enter(0, arguments, &mut inner);
+        let instructions = inner.meter.spent();
+        let outcome = match inner.stop {
+            None => Ok(Finished { result: returned, instructions }),
+            Some(Stop::Ended(result)) => Ok(Finished { result, instructions }),
+            Some(Stop::Fault(fault)) => Err(fault),
+            Some(Stop::Failed(error)) => Err(Fault { insn: 0, kind: FaultKind::KernelFunction(error) }),
+        };
+        self.memory.close_frames(0);
+        outcome
+    }
+
+    /// A helper failed: the run stops with a fault. Yields 0, for the helper to return.
+    pub fn fail(&mut self, error: HelperError) -> u64 {
+        self.stop(Stop::Failed(error));
+        0
+    }
+
+    /// The whole run ends with this result, whatever functions are active. Yields the result, for the helper to return.
+    pub fn end(&mut self, result: u64) -> u64 {
+        self.stop(Stop::Ended(result));
+        result
+    }
+
+    /// The program did what it may not do.
+    pub(crate) fn fault(&mut self, insn: usize, kind: FaultKind) {
+        self.stop(Stop::Fault(Fault { insn, kind }));
+    }
+
+    /// Says of which helper a failure was, if there was one that nobody has named yet.
+    pub(crate) fn blame(&mut self, insn: usize, kind: impl FnOnce(HelperError) -> FaultKind) {
+        if let Some(Stop::Failed(error)) = self.stop {
+            self.stop = Some(Stop::Fault(Fault { insn, kind: kind(error) }));
+        }
+    }
+
+    fn stop(&mut self, stop: Stop) {
+        // What came first is the reason; the rest follows from it.
+        if self.stop.is_none() {
+            self.stop = Some(stop);
+            self.stopped = 1;
+        }
+    }
+
+    /// Whether the run must stop.
+    #[inline]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped != 0
+    }
+
+    /// Whether the function that called the helper must return now; asking takes the order back.
+    #[inline]
+    pub(crate) fn take_return(&mut self) -> bool {
+        std::mem::take(&mut self.returns) != 0
+    }
+
+    /// Calls a function of the running program, for helpers that take one (`bpf_loop`, `bpf_for_each_map_elem`); yields its
+    /// `r0`. The helper must return at once if [`Run::is_stopped`] then.
+    pub fn call_back(&mut self, function: u64, arguments: [u64; 5]) -> u64 {
+        match self.engine.and_then(|engine| Some((engine, engine.function(function)?))) {
+            Some((engine, entry)) => engine.enter(entry, arguments, self),
+            None => self.fail(HelperError::NoFunction(function)),
+        }
+    }
+
+    /// Goes over to another program, which returns in place of the function that called the helper. Yields what the
+    /// helper must return; if there is no such program, or too many have gone before it, `None`, and nothing has happened.
+    pub fn tail_call(&mut self, program: u32, context: u64) -> Option<u64> {
+        let engine = self.programs?.program(program)?;
+        if self.tail_calls == MAX_TAIL_CALLS {
+            return None;
+        }
+        self.tail_calls += 1;
+        // The frame of the function that goes is the frame of the program that comes.
+        let (depth, before) = (self.depth, self.engine.replace(engine));
+        self.depth = depth.saturating_sub(1);
+        let result = engine.enter(0, [context, 0, 0, 0, 0], self);
+        (self.depth, self.engine) = (depth, before);
+        self.returns = 1;
+        Some(result)
+    }
+
+    /// Asks the host to answer a helper call that no function answers.
+    pub(crate) fn ask_host(&mut self, number: u32, arguments: [u64; 5]) -> u64 {
+        match self.host.call(number, arguments, self.memory) {
+            Ok(Answer::Return(value)) => value,
+            Ok(Answer::End(result)) => self.end(result),
+            Err(error) => self.fail(error),
+        }
+    }
+}

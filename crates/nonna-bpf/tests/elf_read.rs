@@ -18,6 +18,7 @@ const EXTERNS: &[u8] = include_bytes!("fixtures/elf/externs.o");
 const SLOTS: &[u8] = include_bytes!("fixtures/elf/slots.o");
 const AYA: &[u8] = include_bytes!("fixtures/elf/aya.o");
 const LEGACY: &[u8] = include_bytes!("fixtures/elf/legacy.o");
+const APART: &[u8] = include_bytes!("fixtures/elf/apart.o");
 const MODERN: &[u8] = include_bytes!("fixtures/elf/modern.o");
 
 /// A kernel with the structures that `core.c` asks for, elsewhere and of other sizes than it says.
@@ -348,6 +349,31 @@ fn other_files_say_what_they_are() {
     foreign[18] = 62;
     assert_eq!(message(&foreign), "not an eBPF file of 64 bits, little-endian: machine 62, Little endian");
     assert!(message(&MAPS[..MAPS.len() / 2]).starts_with("not a readable ELF file"));
+}
+
+#[test]
+fn programs_are_read_apart() {
+    let error = Object::from_elf(APART, None).unwrap_err().to_string();
+    assert!(error.contains("the source register is r15"), "{error}");
+    let reading = Object::from_elf_apart(APART, None).unwrap();
+    let names: Vec<&str> = reading.object.programs.iter().map(|program| program.name.as_str()).collect();
+    assert_eq!(names, ["fine", "nameless", "left_out"]);
+    let left_out = program(&reading.object, "left_out");
+    assert_eq!((left_out.section.as_str(), left_out.program_type), ("?socket", ProgramType::SocketFilter));
+    let [(name, why)] = reading.unread.as_slice() else { panic!("{:?}", reading.unread) };
+    assert_eq!((name.as_str(), why.to_string()), ("no_such_register", error));
+}
+
+#[test]
+fn types_are_what_kernels_take() {
+    let reading = Object::from_elf_apart(APART, None).unwrap();
+    let btf = Btf::parse(reading.object.btf).unwrap();
+    let nameless = btf.function("nameless").unwrap().unwrap();
+    assert_eq!(nameless.params[0].name, "arg0");
+    // A pointer to a struct that holds the same pointer.
+    let item = btf.find(nonna_btf::Kind::Struct, "item").unwrap();
+    let next = btf.member(item, "next").unwrap();
+    assert_eq!(btf.deref(next.type_id).unwrap(), item);
 }
 
 /// Replaces a text of the file by one of the same length.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use nonna_bpf::{Object, ProgramIdx};
+use nonna_bpf::{Object, Program, ProgramIdx, ProgramType, UNRESOLVED_RELOCATION};
 use nonna_kernel::{Kernel, LoadError};
 use serde::{Deserialize, Serialize};
 
@@ -87,16 +87,23 @@ pub fn ask(folder: &Path, mut hear: impl FnMut(Heard)) -> Result<()> {
 }
 
 fn ask_one(kernel: &Kernel, name: &str, object: &Object, hear: &mut impl FnMut(Heard)) {
-    let heard = |program: &str, answer: Result<(), LoadError>| {
+    let unresolved = format!("unknown#{UNRESOLVED_RELOCATION}");
+    let heard = |program: &Program, answer: Result<(), LoadError>| {
         let (verdict, reason, slot) = match answer {
             Ok(()) => (Verdict::Accept, String::new(), None),
+            Err(_) if matches!(program.program_type, ProgramType::StructOps | ProgramType::Ext) => {
+                (Verdict::None, "it stands in for something that is not loaded here".to_owned(), None)
+            }
+            Err(LoadError::Refused(refused)) if refused.reason.contains(&unresolved) => {
+                (Verdict::None, "it names a type that this kernel does not have".to_owned(), None)
+            }
             Err(LoadError::Refused(refused)) => (Verdict::Refuse, refused.reason, refused.insn),
             Err(other) => (Verdict::None, chain(&other), None),
         };
-        Heard { object: name.to_owned(), program: program.to_owned(), verdict, reason, slot }
+        Heard { object: name.to_owned(), program: program.name.clone(), verdict, reason, slot }
     };
     let outcome = kernel.judge(object, |ProgramIdx(idx), answer| {
-        hear(heard(&object.programs[idx as usize].name, answer));
+        hear(heard(&object.programs[idx as usize], answer));
     });
     if let Err(error) = outcome {
         let reason = chain(&error);

@@ -44,7 +44,7 @@ impl<'b> Types<'b> {
             return Ok(Some(*known));
         }
         let Type::Func(func) = self.local.ty(id).map_err(bad_btf)? else { return Ok(None) };
-        let proto = self.copy(func.proto)?;
+        let proto = self.prototype(func.proto)?;
         let linkage = if is_static { Linkage::Static } else { func.linkage };
         let number = self.made.add_func(&identifier(func.name), proto, linkage);
         self.functions.insert((id, is_static), number);
@@ -53,26 +53,32 @@ impl<'b> Types<'b> {
         Ok(Some(number))
     }
 
-    /// Describes a kernel function, so that the object can be written again. Arguments need names, which declarations
-    /// may leave out.
+    /// Describes a kernel function, so that the object can be written again.
     pub(super) fn kernel_function(&mut self, func: &Func<'_>) -> Result<(), ElfError> {
-        let Type::FuncProto(proto) = self.local.ty(func.proto).map_err(bad_btf)? else { return Ok(()) };
+        let proto = self.prototype(func.proto)?;
+        self.made.add_func(&identifier(func.name), proto, Linkage::Global);
+        Ok(())
+    }
+
+    /// The number of a function's prototype in the object's BTF. Kernels want a name for each argument (`btf_func_check` in
+    /// kernel/bpf/btf.c), and C lets them be left out.
+    fn prototype(&mut self, id: TypeId) -> Result<TypeId, ElfError> {
+        let Type::FuncProto(proto) = self.local.ty(id).map_err(bad_btf)? else { return self.copy(id) };
+        // The last one of a variable number of arguments is void and has no name.
+        let is_nameless = |param: &Param<'_>| param.name.is_empty() && param.type_id != TypeId::VOID;
+        if !proto.params().any(|param| is_nameless(&param)) {
+            return self.copy(id);
+        }
         let returns = self.copy(proto.return_type)?;
         let mut params = Vec::new();
         for (i, param) in proto.params().enumerate() {
-            // The last one of a variable number of arguments is void and has no name.
-            let name = if param.name.is_empty() && param.type_id != TypeId::VOID {
-                format!("arg{i}")
-            } else {
-                identifier(param.name).into_owned()
-            };
+            let name =
+                if is_nameless(&param) { format!("arg{i}") } else { identifier(param.name).into_owned() };
             params.push((name, self.copy(param.type_id)?));
         }
         let params: Vec<Param<'_>> =
             params.iter().map(|(name, type_id)| Param { name, type_id: *type_id }).collect();
-        let proto = self.made.add_func_proto(returns, &params);
-        self.made.add_func(&identifier(func.name), proto, Linkage::Global);
-        Ok(())
+        Ok(self.made.add_func_proto(returns, &params))
     }
 
     /// Describes a kernel variable, so that the object can be written again.

@@ -9,6 +9,11 @@ use crate::sys::{self, TestRunSpec};
 /// Bytes of the largest context that a raw tracepoint program may read: 12 arguments (`MAX_BPF_FUNC_ARGS`).
 const RAW_CONTEXT_BYTES: usize = 96;
 
+/// Helpers make a packet no longer than this (`BPF_SKB_MAX_LEN`).
+const PACKET_BYTES_MAX: usize = 16_384;
+/// What a packet program may add before the packet, whatever its length.
+const HEAD_ROOM_BYTES: usize = 256;
+
 /// What a program is run on.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TestRun<'a> {
@@ -52,8 +57,9 @@ impl KernelProgram {
     ///
     /// What the kernel says, such as that the program's type cannot be run by call or wants another context.
     pub fn test_run(&self, run: &TestRun<'_>) -> Result<TestRunOutcome, Error> {
-        // Programs may make a packet longer by a headroom's worth.
-        let mut data = vec![0; if run.data.is_empty() { 0 } else { run.data.len() + 256 }];
+        let room =
+            if run.data.is_empty() { 0 } else { run.data.len().max(PACKET_BYTES_MAX) + HEAD_ROOM_BYTES };
+        let mut data = vec![0; room];
         let mut context = vec![0; run.context.len()];
         let spec = TestRunSpec {
             data_in: run.data,

@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
 
+use crate::context::Socket;
 use crate::memory::{AccessFault, Regions};
 
 /// Arguments of a helper call: `r1` to `r5`.
@@ -33,6 +34,9 @@ pub enum HelperError {
     /// The helper was given what is no map, or none of the right type.
     #[error("{0:#x} is no map that it works on")]
     Map(u64),
+    /// The helper works on contexts of another kind, or was given what is no context, or no socket that it may release.
+    #[error("its argument is not the context or the socket that it works on")]
+    WrongContext,
     /// The helper was given what is no function of the program.
     #[error("{0:#x} is no function of the program")]
     NoFunction(u64),
@@ -122,6 +126,33 @@ pub trait Host {
     /// [`AccessFault`] unless all of it can be written.
     fn write_memory(&mut self, address: u64, from: &[u8]) -> Result<(), AccessFault> {
         Err(AccessFault { address, bytes: from.len(), access: crate::memory::Access::Write })
+    }
+
+    /// The largest packet that a device takes, in bytes without the link header; `None` where there is no such device. By
+    /// default there is the loopback device, 1, alone.
+    fn mtu(&mut self, interface: u32) -> Option<u32> {
+        (interface == 1).then_some(65_536)
+    }
+
+    /// Answers `bpf_fib_lookup`: fills `struct bpf_fib_lookup` and yields `BPF_FIB_LKUP_RET_…`, or a negated error number. By
+    /// default nothing is forwarded.
+    fn route(&mut self, lookup: &mut [u8; 64], flags: u32) -> i32 {
+        const NOT_FORWARDED: i32 = 4;
+        let _ = (lookup, flags);
+        NOT_FORWARDED
+    }
+
+    /// Finds a socket by `struct bpf_sock_tuple` (12 bytes for IPv4, 36 for IPv6), for TCP (6) or UDP (17). By default there
+    /// is none.
+    fn find_socket(&mut self, tuple: &[u8], protocol: u8, namespace: i32) -> Option<Socket> {
+        let _ = (tuple, protocol, namespace);
+        None
+    }
+
+    /// The value of a socket option that the program has not set itself; by default there is none.
+    fn socket_option(&mut self, level: u32, name: u32) -> Option<Vec<u8>> {
+        let _ = (level, name);
+        None
     }
 
     /// Takes a line of `bpf_trace_printk`; by default nobody reads it.

@@ -8,7 +8,7 @@
 mod arithmetic;
 mod budget;
 pub mod classic;
-mod context;
+pub mod context;
 mod fault;
 mod helpers;
 mod host;
@@ -19,6 +19,7 @@ mod maps;
     reason = "guest pointers are addresses of this process; this module checks and follows them"
 )]
 mod memory;
+pub mod pcap;
 mod program;
 mod run;
 

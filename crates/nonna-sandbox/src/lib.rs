@@ -21,7 +21,9 @@ mod maps;
 mod memory;
 pub mod pcap;
 mod program;
+pub mod recording;
 mod run;
+mod slugs;
 
 pub use budget::Budget;
 pub use context::Context;
@@ -33,3 +35,4 @@ pub use maps::{MapHandle, Maps};
 pub use memory::{Access, AccessFault, FRAME_BYTES, LowPages, MAX_FRAMES, Pages, Regions, Stack, Window};
 pub use program::{Links, PrepareError, PrepareErrorKind, Prepared};
 pub use run::{Engine, Programs, Run};
+pub use slugs::SLUGS;

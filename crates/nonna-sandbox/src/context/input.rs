@@ -2,6 +2,8 @@
 
 use nonna_bpf::{AttachType, ProgramType};
 
+use super::images::{StructImage, Word};
+
 /// The value of a context's field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldValue {
@@ -41,7 +43,9 @@ pub struct Input {
     /// The context itself, for types without a structure: a tracepoint's record, registers.
     pub memory: Vec<u8>,
     /// The context itself, for types whose context is arguments.
-    pub arguments: Vec<u64>,
+    pub arguments: Vec<Word>,
+    /// What arguments point to.
+    pub images: Vec<StructImage>,
 }
 
 /// A socket that a host found.

@@ -8,6 +8,7 @@ mod calls;
 mod checksum;
 mod error_number;
 mod image;
+mod images;
 mod input;
 mod packet;
 mod skb;
@@ -26,6 +27,7 @@ use structure::Structure;
 use xdp::Xdp;
 
 pub use calls::with_context_helpers;
+pub use images::{StructImage, Word};
 pub use input::{ContextError, FieldValue, Input, Socket, SocketInput};
 pub use verdict::verdict;
 
@@ -38,6 +40,11 @@ const FOUND: usize = 2048;
 const FOUND_MAX: usize = 16;
 const SOCKET_ROOM_BYTES: usize = 96;
 const ROOM: usize = 4096;
+
+/// The fields of a socket that a context points to (`struct bpf_sock`).
+pub fn socket_fields() -> Vec<&'static str> {
+    sock::table().fields.iter().map(|field| field.name).collect()
+}
 
 /// A packet that a helper sent somewhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,7 +177,7 @@ impl Context {
                 _ if is_socket_buffer(program_type) => skb::room(input),
                 _ => structure::room(input),
             },
-            _ => input.memory.len().max(8 * input.arguments.len()),
+            _ => input.memory.len().max(images::room(&input.arguments, &input.images)),
         };
         LowPages::new(ROOM + room)
     }
@@ -197,8 +204,8 @@ impl Context {
             },
             Layout::Bytes { writable, .. } => place_bytes(regions, pages, &input.memory, writable),
             Layout::Words { .. } | Layout::Arguments { .. } => {
-                let words: Vec<u8> = input.arguments.iter().flat_map(|word| word.to_ne_bytes()).collect();
-                place_bytes(regions, pages, &words, false)
+                let bytes = images::place(regions, pages, ROOM, &input.arguments, &input.images);
+                Form::Bytes { start: ROOM, bytes }
             }
             Layout::OfExtendedProgram | Layout::Nothing => {
                 return Err(ContextError::Unsupported { program_type });

@@ -32,6 +32,11 @@ impl Facts {
         Facts { accesses: vec![AccessFact::Checked; n_insns], maps: vec![None; n_insns], ends: false }
     }
 
+    /// Facts as the proof found them.
+    pub(crate) fn proved(accesses: Vec<AccessFact>, maps: Vec<Option<MapIdx>>) -> Self {
+        Facts { accesses, maps, ends: true }
+    }
+
     /// How to treat the access of an instruction, by index; instructions without access are `Direct` where a run comes.
     pub fn access(&self, insn: usize) -> AccessFact {
         self.accesses[insn]

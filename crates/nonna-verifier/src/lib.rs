@@ -7,9 +7,12 @@
 
 pub mod context;
 mod environment;
+mod explain;
 mod facts;
 mod frames;
 mod functions;
+pub mod numbers;
+mod prove;
 mod registers;
 mod runtime;
 mod slugs;
@@ -20,4 +23,4 @@ pub use environment::{Environment, Rules};
 pub use facts::{AccessFact, Facts};
 pub use runtime::{Attached, MapDelta, MapEntry, Runtime};
 pub use slugs::SLUGS;
-pub use verified::{Level, Rejection, Verified, verify_structure};
+pub use verified::{Level, Rejection, Verified, verify, verify_structure};

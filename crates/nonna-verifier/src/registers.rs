@@ -35,7 +35,7 @@ fn arguments(n: usize) -> RegisterSet {
 }
 
 /// Registers that an instruction reads.
-fn reads(insn: &Insn, program_type: ProgramType) -> RegisterSet {
+pub(crate) fn reads(insn: &Insn, program_type: ProgramType) -> RegisterSet {
     match *insn {
         Insn::Alu { op: AluOp::Mov, src, .. } => operand(src),
         Insn::Alu { dst, src, .. } => bit(dst) | operand(src),
@@ -65,7 +65,7 @@ fn reads(insn: &Insn, program_type: ProgramType) -> RegisterSet {
 }
 
 /// Registers that an instruction writes, and those whose contents it destroys.
-fn writes(insn: &Insn) -> (RegisterSet, RegisterSet) {
+pub(crate) fn writes(insn: &Insn) -> (RegisterSet, RegisterSet) {
     match *insn {
         Insn::Alu { dst, .. }
         | Insn::MovSx { dst, .. }

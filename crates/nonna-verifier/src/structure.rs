@@ -44,8 +44,17 @@ impl Checked<'_> {
     }
 }
 
+/// How much of the structure is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Everything that can be said without a proof.
+    Whole,
+    /// What a proof relies on. It says the rest itself, and only of code that can run.
+    Shape,
+}
+
 /// Every structural reason against a program; empty where there is none.
-pub(crate) fn check(object: &Object, program: &Program) -> Vec<Diagnostic> {
+pub(crate) fn check(object: &Object, program: &Program, extent: Extent) -> Vec<Diagnostic> {
     if program.insns.is_empty() {
         let message = format!("program `{}` has no instructions", program.name);
         return vec![Diagnostic::new(&slugs::FALLS_THROUGH, message).help("end the program with `exit`")];
@@ -58,10 +67,12 @@ pub(crate) fn check(object: &Object, program: &Program) -> Vec<Diagnostic> {
     check_ends(&mut checked);
     if checked.diagnostics.is_empty() {
         check_reached(&mut checked);
-        registers::check(&mut checked);
         frames::check(&mut checked);
-        check_helpers(&mut checked);
         check_relocations(&mut checked, object);
+        if extent == Extent::Whole {
+            registers::check(&mut checked);
+            check_helpers(&mut checked);
+        }
     }
     checked.diagnostics
 }

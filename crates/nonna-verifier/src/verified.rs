@@ -3,8 +3,11 @@
 use nonna_bpf::{Object, ProgramIdx};
 use nonna_diag::Diagnostic;
 
+use crate::environment::Environment;
+use crate::explain;
 use crate::facts::Facts;
-use crate::structure;
+use crate::prove;
+use crate::structure::{self, Extent};
 
 /// How much was proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,14 +53,45 @@ pub struct Rejection {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// Verifies an object to [`Level::Proved`].
+///
+/// # Errors
+///
+/// [`Rejection`] with every structural reason; where there is none, with the first broken rule of each program.
+pub fn verify(object: Object, environment: &Environment) -> Result<Verified, Rejection> {
+    let mut facts = Vec::with_capacity(object.programs.len());
+    let mut diagnostics: Vec<Diagnostic> = object
+        .programs
+        .iter()
+        .flat_map(|program| structure::check(&object, program, Extent::Shape))
+        .collect();
+    if !diagnostics.is_empty() {
+        return Err(Rejection { object: Box::new(object), diagnostics });
+    }
+    for program in 0..object.programs.len() {
+        match prove::prove(&object, program, environment) {
+            Ok(found) => facts.push(found),
+            Err(failure) => diagnostics.push(explain::diagnostic(&object.programs[program], &failure)),
+        }
+    }
+    if diagnostics.is_empty() {
+        Ok(Verified { object, level: Level::Proved, facts })
+    } else {
+        Err(Rejection { object: Box::new(object), diagnostics })
+    }
+}
+
 /// Verifies an object to [`Level::Structure`].
 ///
 /// # Errors
 ///
 /// [`Rejection`] with every reason that was found in every program.
 pub fn verify_structure(object: Object) -> Result<Verified, Rejection> {
-    let diagnostics: Vec<Diagnostic> =
-        object.programs.iter().flat_map(|program| structure::check(&object, program)).collect();
+    let diagnostics: Vec<Diagnostic> = object
+        .programs
+        .iter()
+        .flat_map(|program| structure::check(&object, program, Extent::Whole))
+        .collect();
     if diagnostics.is_empty() {
         Ok(Verified { object, level: Level::Structure, facts: Vec::new() })
     } else {

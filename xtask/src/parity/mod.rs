@@ -77,7 +77,11 @@ fn compare_all(
     types: &Arc<Btf>,
     filter: Option<&str>,
 ) -> Result<Vec<Compared>> {
-    let environment = Environment { kernel_types: Some(Arc::clone(types)), ..Environment::default() };
+    let environment = Environment {
+        kernel_types: Some(Arc::clone(types)),
+        uninitialized_stack: true,
+        ..Environment::default()
+    };
     let started = Instant::now();
     let (mut list, mut n_unreadable) = (Vec::new(), 0);
     for path in cases::files(objects)? {

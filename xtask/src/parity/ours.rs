@@ -63,8 +63,7 @@ pub fn judge(object: Object, environment: &Environment) -> (Ours, Duration) {
 }
 
 fn verdict(object: Object, environment: &Environment) -> Ours {
-    let _ = environment;
-    match nonna_verifier::verify_structure(object) {
+    match nonna_verifier::verify(object, environment) {
         Ok(_) => Ours::Accept,
         Err(rejection) => match rejection.diagnostics.first() {
             Some(first) => {

@@ -1,0 +1,466 @@
+//! Walks every path of a program, once for all states that are alike.
+//!
+//! Paths are followed depth first. Where paths meet, states are kept; a path ends where a kept state covers it whose own paths have all
+//! been walked. Too many states at one place are merged. Loops are not walked round by round: `summary` finds a
+//! state that covers every round. The work is bounded by places x states kept at each x steps of widening, whatever the counts of
+//! loops are. Single instructions are the business of `step`.
+
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
+
+use rustc_hash::{FxHashMap, FxHasher};
+
+use super::Prover;
+use super::failure::Failure;
+use super::flow::NO_LOOP;
+use super::state::{Role, State, View};
+use super::step::Next;
+use super::summary::InstanceIdx;
+use super::value::{Merge, Renaming};
+
+/// States kept at one place before they are merged.
+const MAX_STATES: usize = 48;
+/// The same inside a loop, where comparisons are stricter.
+const MAX_STATES_IN_LOOP: usize = 6;
+/// The same while rounds are walked one by one: each may bring its own.
+const MAX_STATES_BY_ROUNDS: usize = 512;
+/// Steps before a program counts as too complex. A straight program of the largest size needs a million.
+const MAX_STEPS: u64 = 6_000_000;
+
+pub(crate) type NodeIdx = u32;
+
+/// A kept state.
+#[derive(Debug)]
+pub(crate) struct Node {
+    parent: Option<NodeIdx>,
+    /// Paths from here that are not at their end.
+    pending: u32,
+    /// The outermost loop, still open, that a path from here leads back to.
+    pub(crate) leads_back: Option<InstanceIdx>,
+    /// States that were merged into this place so far.
+    merges: u32,
+}
+
+impl Node {
+    pub(crate) fn is_complete(&self) -> bool {
+        self.pending == 0
+    }
+}
+
+/// A decision on the way: which instruction, and whether its jump was taken.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    pub(crate) insn: usize,
+    pub(crate) taken: bool,
+    pub(crate) before: Option<Rc<Decision>>,
+}
+
+/// A loop that a path is in.
+#[derive(Debug, Clone)]
+pub(crate) struct Active {
+    /// Which, or [`NO_LOOP`] for a callback's rounds.
+    pub(crate) which: u32,
+    /// Depth of the frame that loops.
+    pub(crate) depth: usize,
+    /// What covers its rounds; `None` while they are walked one by one.
+    pub(crate) instance: Option<InstanceIdx>,
+    /// Rounds walked one by one.
+    pub(crate) rounds: u32,
+    /// Summaries of this loop that did not hold so far.
+    pub(crate) tries: u32,
+}
+
+/// A path on its way.
+#[derive(Debug, Clone)]
+pub(crate) struct Path {
+    pub(crate) insn: usize,
+    pub(crate) state: State,
+    pub(crate) node: NodeIdx,
+    pub(crate) loops: Vec<Active>,
+    pub(crate) trail: Option<Rc<Decision>>,
+    /// It begins at the head of a loop that it is already in.
+    pub(crate) begins_round: bool,
+}
+
+/// The loop whose rounds are being summed up: paths that leave it are dropped, those that come round are collected.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope {
+    pub(crate) instance: InstanceIdx,
+}
+
+/// States kept by place.
+pub(crate) type Seen = FxHashMap<(usize, u64), Vec<(NodeIdx, State)>>;
+
+/// What an arrival means.
+enum Arrival {
+    Goes,
+    Ends,
+}
+
+impl Prover<'_> {
+    /// Walks all paths from one; yields the states that came round where a scope collects them.
+    pub(crate) fn run(&mut self, start: Path, scope: Option<Scope>) -> Result<Vec<State>, Failure> {
+        let (mut pending, mut rounds) = (vec![start], Vec::new());
+        while let Some(path) = pending.pop() {
+            if let Err((failure, node)) = self.walk(path, &mut pending, scope, &mut rounds) {
+                if scope.is_none() || failure.is_final() {
+                    return Err(failure);
+                }
+                // The loop's state is still a guess: what breaks under it need not break under the last one.
+                self.finish(node);
+            }
+        }
+        Ok(rounds)
+    }
+
+    /// Follows one path to its end; what branches off goes to `pending`.
+    fn walk(
+        &mut self,
+        mut path: Path,
+        pending: &mut Vec<Path>,
+        scope: Option<Scope>,
+        rounds: &mut Vec<State>,
+    ) -> Result<(), (Failure, NodeIdx)> {
+        let mut arrives = !std::mem::take(&mut path.begins_round);
+        loop {
+            if arrives {
+                match self.arrive(&mut path, scope, rounds) {
+                    Ok(Arrival::Goes) => {}
+                    Ok(Arrival::Ends) => break,
+                    Err(failure) => return Err((failure.with_trail(&path.trail), path.node)),
+                }
+            }
+            self.steps += 1;
+            if self.steps > MAX_STEPS {
+                return Err((self.too_complex(path.insn).with_trail(&path.trail), path.node));
+            }
+            let next = match self.step(&mut path) {
+                Ok(next) => next,
+                Err(failure) => return Err((failure.with_trail(&path.trail), path.node)),
+            };
+            arrives = true;
+            match next {
+                Next::Fall => {
+                    path.insn += 1;
+                    arrives = self.needs_arrival(&path);
+                }
+                Next::Jump(to) => path.insn = to,
+                Next::Both { taken, target } => {
+                    let insn = path.insn;
+                    let decide = |taken| Some(Rc::new(Decision { insn, taken, before: path.trail.clone() }));
+                    let other = Path {
+                        insn: target,
+                        state: *taken,
+                        node: path.node,
+                        loops: path.loops.clone(),
+                        trail: decide(true),
+                        begins_round: false,
+                    };
+                    self.nodes[path.node as usize].pending += 1;
+                    path.trail = decide(false);
+                    path.insn += 1;
+                    pending.push(other);
+                }
+                Next::Decided { taken, target } => {
+                    let before = path.trail.take();
+                    path.trail = Some(Rc::new(Decision { insn: path.insn, taken, before }));
+                    path.insn = if taken { target } else { path.insn + 1 };
+                }
+                Next::Rounds(callback) => {
+                    let entered = self.enter_callback(&mut path, *callback, pending);
+                    if let Err(failure) = entered {
+                        return Err((failure.with_trail(&path.trail), path.node));
+                    }
+                    break;
+                }
+                Next::RoundDone => match self.callback_round(&mut path, pending, scope, rounds) {
+                    Ok(()) => break,
+                    Err(failure) => return Err((failure.with_trail(&path.trail), path.node)),
+                },
+                Next::End => break,
+            }
+        }
+        self.finish(path.node);
+        Ok(())
+    }
+
+    /// Whether something may have to be done before the next instruction.
+    fn needs_arrival(&self, path: &Path) -> bool {
+        self.flow.meets(path.insn) || !path.loops.is_empty()
+    }
+
+    /// A path has come to an instruction.
+    fn arrive(
+        &mut self,
+        path: &mut Path,
+        scope: Option<Scope>,
+        rounds: &mut Vec<State>,
+    ) -> Result<Arrival, Failure> {
+        let depth = path.state.depth();
+        while let Some(active) = path.loops.last() {
+            let inside = depth > active.depth
+                || depth == active.depth
+                    && active.which != NO_LOOP
+                    && self.flow.contains(active.which, path.insn);
+            if inside {
+                break;
+            }
+            if scope.is_some_and(|scope| active.instance == Some(scope.instance)) {
+                return Ok(Arrival::Ends);
+            }
+            path.loops.pop();
+        }
+        if self.flow.is_head(path.insn) {
+            return self.arrive_at_head(path, scope, rounds);
+        }
+        if self.flow.meets(path.insn) {
+            return Ok(self.meet(path));
+        }
+        Ok(Arrival::Goes)
+    }
+
+    fn arrive_at_head(
+        &mut self,
+        path: &mut Path,
+        scope: Option<Scope>,
+        rounds: &mut Vec<State>,
+    ) -> Result<Arrival, Failure> {
+        let which = self.flow.innermost(path.insn);
+        let depth = path.state.depth();
+        let active =
+            path.loops.last().filter(|active| active.which == which && active.depth == depth).cloned();
+        let Some(active) = active else {
+            if self.is_seen(path) {
+                return Ok(Arrival::Ends);
+            }
+            if self.rounds_first > 0 && scope.is_none() {
+                path.loops.push(Active { which, depth, instance: None, rounds: 0, tries: 0 });
+                self.keep(path);
+                return Ok(Arrival::Goes);
+            }
+            return self.summarise(path, which, depth, 0).map(|()| Arrival::Goes);
+        };
+        if scope.is_some_and(|scope| active.instance == Some(scope.instance)) {
+            rounds.push(path.state.clone());
+            return Ok(Arrival::Ends);
+        }
+        match active.instance {
+            None if active.rounds < self.rounds_first => {
+                if self.is_seen(path) {
+                    return Ok(Arrival::Ends);
+                }
+                if let Some(last) = path.loops.last_mut() {
+                    last.rounds += 1;
+                }
+                self.keep(path);
+                Ok(Arrival::Goes)
+            }
+            None => {
+                path.loops.pop();
+                self.summarise(path, which, depth, 0).map(|()| Arrival::Goes)
+            }
+            Some(instance) => {
+                if self.close(path, instance)? {
+                    return Ok(Arrival::Ends);
+                }
+                path.loops.pop();
+                self.reopen(path, instance, which, depth, active.tries + 1)?;
+                Ok(Arrival::Goes)
+            }
+        }
+    }
+
+    /// Where paths meet: ends a path that is covered, merges states where there are too many, keeps the rest.
+    fn meet(&mut self, path: &mut Path) -> Arrival {
+        if self.is_seen(path) {
+            return Arrival::Ends;
+        }
+        let limit = match path.loops.last() {
+            None => MAX_STATES,
+            Some(active) if active.instance.is_none() => MAX_STATES_BY_ROUNDS,
+            Some(_) => MAX_STATES_IN_LOOP,
+        };
+        let key = place(path);
+        let kept = self.seen.get(&key).map_or(0, Vec::len);
+        if kept >= limit {
+            self.merge_into_seen(path, key);
+        }
+        self.keep(path);
+        Arrival::Goes
+    }
+
+    /// Widens the path's state by a kept one of the same shape, so that a place holds few states.
+    fn merge_into_seen(&mut self, path: &mut Path, key: (usize, u64)) {
+        let Some(kept) = self.seen.get_mut(&key) else { return };
+        let found = kept.iter().rposition(|(_, state)| state.same_shape(&path.state));
+        let Some(found) = found else { return };
+        let (node, state) = kept.swap_remove(found);
+        let merges = self.nodes[node as usize].merges;
+        let merge = if merges < 4 { Merge::Join } else { Merge::Widen(&[]) };
+        let merged = state.merge(&path.state, merge, self.environment.uninitialized_stack, &mut self.fresh);
+        // A merge that loses a register or slot that is read would refuse what each path allows.
+        if self.loses(&merged, &path.state, path.insn) {
+            self.seen.entry(key).or_default().push((node, state));
+            return;
+        }
+        path.state = merged;
+        self.next_merges = merges + 1;
+    }
+
+    /// Whether a live register is usable before a merge and not after it.
+    fn loses(&self, merged: &State, state: &State, insn: usize) -> bool {
+        let live = self.demand.live_registers(insn);
+        let (merged, state) = (merged.frame(), state.frame());
+        (0..10).any(|number| {
+            live & (1 << number) != 0
+                && merged.registers[number] == super::value::Value::Uninit
+                && state.registers[number] != super::value::Value::Uninit
+        })
+    }
+
+    /// Whether a kept state covers the path, all of whose own paths have been walked.
+    pub(crate) fn is_seen(&mut self, path: &Path) -> bool {
+        let Some(kept) = self.seen.get(&place(path)) else { return false };
+        let mut renaming = Renaming::default();
+        let settled = self.views(path, true);
+        let open = self.views(path, false);
+        for (node, state) in kept.iter().rev() {
+            if !self.nodes[*node as usize].is_complete() {
+                continue;
+            }
+            let back = self.leads_back(*node);
+            let views = if back.is_none() { &settled } else { &open };
+            let covered =
+                state.covers(&path.state, views, self.environment.uninitialized_stack, &mut renaming)
+                    && back.is_none_or(|_| same_progress(state, &path.state));
+            if covered {
+                if let Some(instance) = back {
+                    self.note_way_back(path.node, instance);
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The loop, still open, that paths from a kept state lead back to.
+    fn leads_back(&self, node: NodeIdx) -> Option<InstanceIdx> {
+        let mut found = self.nodes[node as usize].leads_back;
+        while let Some(instance) = found {
+            let head = self.instances[instance as usize].node;
+            if !self.nodes[head as usize].is_complete() {
+                return Some(instance);
+            }
+            found = self.nodes[head as usize].leads_back.filter(|outer| *outer < instance);
+        }
+        None
+    }
+
+    /// Notes that paths from the nodes between here and the head of a loop lead back to it.
+    pub(crate) fn note_way_back(&mut self, from: NodeIdx, instance: InstanceIdx) {
+        let head = self.instances[instance as usize].node;
+        let mut at = Some(from);
+        while let Some(node) = at.filter(|node| *node != head) {
+            let node = &mut self.nodes[node as usize];
+            node.leads_back = Some(node.leads_back.map_or(instance, |known| known.min(instance)));
+            at = node.parent;
+        }
+    }
+
+    /// What matters in each frame.
+    pub(crate) fn views(&self, path: &Path, settled: bool) -> Vec<View> {
+        let top = path.state.depth();
+        let at = |depth: usize| {
+            if depth == top { path.insn } else { path.state.frames[depth + 1].call_site }
+        };
+        (0..=top)
+            .map(|depth| {
+                let mut view = if settled {
+                    self.demand.settled_view(at(depth))
+                } else {
+                    self.demand.open_view(at(depth))
+                };
+                if depth != top {
+                    view.registers &= 0b11_1100_0000;
+                }
+                view
+            })
+            .collect()
+    }
+
+    /// Keeps the path's state.
+    pub(crate) fn keep(&mut self, path: &mut Path) {
+        let node = self.nodes.len() as NodeIdx;
+        let merges = std::mem::take(&mut self.next_merges);
+        self.nodes.push(Node { parent: Some(path.node), pending: 1, leads_back: None, merges });
+        path.node = node;
+        self.seen.entry(place(path)).or_default().push((node, path.state.clone()));
+    }
+
+    /// A node that stands for no place: where a walk begins.
+    pub(crate) fn root(&mut self) -> NodeIdx {
+        self.nodes.push(Node { parent: None, pending: 1, leads_back: None, merges: 0 });
+        self.nodes.len() as NodeIdx - 1
+    }
+
+    pub(crate) fn add_pending(&mut self, node: NodeIdx) {
+        self.nodes[node as usize].pending += 1;
+    }
+
+    /// A path has ended.
+    pub(crate) fn finish(&mut self, node: NodeIdx) {
+        let mut at = Some(node);
+        while let Some(node) = at {
+            let node = &mut self.nodes[node as usize];
+            node.pending -= 1;
+            at = if node.pending == 0 { node.parent } else { None };
+        }
+    }
+
+    /// A name that nothing bears yet.
+    pub(crate) fn fresh_id(&mut self) -> u32 {
+        self.fresh += 1;
+        self.fresh
+    }
+}
+
+/// Where a path is: instruction and the calls that led there.
+pub(crate) fn place(path: &Path) -> (usize, u64) {
+    let mut hasher = FxHasher::default();
+    for frame in &path.state.frames {
+        frame.call_site.hash(&mut hasher);
+        matches!(frame.role, Role::Callback { .. }).hash(&mut hasher);
+    }
+    // The rounds of a callback meet at its call, which is another place than the way to it.
+    let depth = path.state.depth();
+    path.loops
+        .last()
+        .is_some_and(|active| active.which == NO_LOOP && active.depth == depth)
+        .hash(&mut hasher);
+    (path.insn, hasher.finish())
+}
+
+/// Whether what is known of the way since the heads of open loops holds for the narrower state too.
+fn same_progress(wide: &State, narrow: &State) -> bool {
+    wide.may_goto_rounds <= narrow.may_goto_rounds
+        && wide.frames.iter().zip(&narrow.frames).all(|(wide, narrow)| {
+            let moved = |wide: super::value::Progress, narrow: super::value::Progress| {
+                wide.base == 0
+                    || wide.base == narrow.base
+                        && wide.signed == narrow.signed
+                        && wide.low <= narrow.low
+                        && narrow.high <= wide.high
+            };
+            let registers = wide.registers.iter().zip(&narrow.registers);
+            registers.into_iter().all(|(wide, narrow)| moved(wide.progress(), narrow.progress()))
+                && wide.slots.iter().enumerate().all(|(index, slot)| {
+                    slot.spilled().is_none_or(|value| {
+                        let other = narrow
+                            .slot(index)
+                            .spilled()
+                            .map_or_else(Default::default, super::value::Value::progress);
+                        moved(value.progress(), other)
+                    })
+                })
+        })
+}

@@ -1,0 +1,826 @@
+//! Loads and stores: whether the memory behind a pointer may be touched, and what a load finds.
+//!
+//! One rule for each kind of pointer, after `check_mem_access` and the functions that it calls in `kernel/bpf/verifier.c` (Linux
+//! 6.12). Arithmetic on pointers is in `step`.
+
+use nonna_bpf::{AtomicOp, Insn, Map, MapFlags, MapIdx, MapType, MemSize, Program, ProgramType, Reg, Width};
+
+use nonna_btf::TypeId;
+
+use super::Prover;
+use super::explore::Path;
+use super::failure::Failure;
+use super::state::{Byte, Content, FRAME_BYTES, Frame, Slot, State, load_number};
+use super::step::{Next, range_of};
+use super::value::{Kind, Pointer, Trust, Value};
+use crate::context::{self, AccessKind, SocketKind, Yield};
+use crate::facts::AccessFact;
+use crate::numbers::Scalar;
+use crate::slugs;
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Read,
+    Write,
+}
+
+/// Bytes of `struct bpf_flow_keys`.
+const FLOW_KEYS_BYTES: i64 = 56;
+
+impl Prover<'_> {
+    pub(crate) fn program(&self) -> &Program {
+        &self.object.programs[self.program_index]
+    }
+
+    pub(crate) fn map(&self, map: MapIdx) -> &Map {
+        &self.object.maps[map.0 as usize]
+    }
+
+    fn note(&mut self, at: usize, fact: AccessFact) {
+        self.facts[at] = self.facts[at].max(fact);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one instruction")]
+    pub(crate) fn load(
+        &mut self,
+        state: &mut State,
+        at: usize,
+        register: u8,
+        base: &Value,
+        offset: i64,
+        size: MemSize,
+        signed: bool,
+    ) -> Result<Value, Failure> {
+        let pointer = *self.dereferenced(at, register, base)?;
+        self.check_class(at, register, pointer.kind)?;
+        let bytes = i64::from(size.bytes());
+        let unknown = Value::scalar(Scalar::loaded(size, signed));
+        match pointer.kind {
+            Kind::Context => self.load_context(state, at, register, &pointer, offset, size, signed),
+            Kind::Stack { depth } => {
+                self.load_stack(state, at, register, &pointer, usize::from(depth), offset, size, signed)
+            }
+            Kind::MapValue { map } => {
+                self.check_bytes(at, register, &pointer, offset, bytes, Way::Read)?;
+                self.check_special_field(at, register, &pointer, offset, bytes, map)?;
+                if let Some(found) = self.load_map_field(at, &pointer, map, offset, size) {
+                    return Ok(found);
+                }
+                Ok(self.frozen_number(&pointer, map, offset, size, signed).unwrap_or(unknown))
+            }
+            Kind::Typed { types, type_id, trust } => {
+                self.load_typed(state, at, register, &pointer, types, type_id, trust, offset, size, signed)
+            }
+            Kind::Socket(kind) => {
+                let found = context::socket_access(
+                    kind,
+                    pointer.offset + offset,
+                    size.bytes() as u16,
+                    access_kind(signed),
+                );
+                let fixed = pointer.is_fixed();
+                match found {
+                    Ok(Yield::Number { .. }) if fixed => Ok(unknown),
+                    Ok(_) => {
+                        Err(self.bad_context(at, register, "this field is read at a place that is not known"))
+                    }
+                    Err(refusal) => Err(self.bad_context(at, register, &refusal.to_string())),
+                }
+            }
+            Kind::TcpSocket | Kind::XdpSocket => {
+                self.load_fixed(at, register, &pointer, offset, size).map(|()| unknown)
+            }
+            Kind::Map(_) | Kind::InnerMap(_) => {
+                self.note(at, AccessFact::Probe);
+                if pointer.offset + offset < 0 || self.kernel.is_none() {
+                    return Err(self.outside(at, register, "the description of a map"));
+                }
+                self.load_map_description(state, at, register, &pointer, offset, size, signed)
+            }
+            _ => {
+                self.check_bytes(at, register, &pointer, offset, bytes, Way::Read)?;
+                Ok(unknown)
+            }
+        }
+    }
+
+    /// An instruction meets pointers of one class only: the kernel rewrites accesses to contexts and sockets.
+    fn check_class(&mut self, at: usize, register: u8, kind: Kind) -> Result<(), Failure> {
+        let class = match kind {
+            Kind::Context => 2,
+            Kind::Socket(SocketKind::Full) => 3,
+            Kind::Socket(SocketKind::Common) => 4,
+            Kind::TcpSocket => 5,
+            Kind::XdpSocket => 6,
+            Kind::Typed { trust: Trust::Owned, .. } => 1,
+            Kind::Typed { .. } => 7,
+            _ => 1,
+        };
+        let known = self.classes[at];
+        if self.judges() {
+            self.classes[at] = class;
+        }
+        if known == 0 || known == class {
+            return Ok(());
+        }
+        let message = "the same instruction is used with pointers of different kinds";
+        Err(Failure::new(&slugs::NOT_A_POINTER, at, message)
+            .register(register)
+            .help("give each kind of pointer its own access, in its own branch"))
+    }
+
+    /// A pointer that may be followed.
+    pub(crate) fn dereferenced<'v>(
+        &self,
+        at: usize,
+        register: u8,
+        base: &'v Value,
+    ) -> Result<&'v Pointer, Failure> {
+        let pointer = match base {
+            Value::Pointer(pointer) => pointer,
+            _ => {
+                let message = format!("`r{register}` is used as an address here, but it holds a number");
+                return Err(Failure::new(&slugs::NOT_A_POINTER, at, message)
+                    .register(register)
+                    .help("use a pointer that the context, a map or a helper gave; a number cannot become an address"));
+            }
+        };
+        if pointer.nullable {
+            return Err(self.possibly_null(at, register));
+        }
+        Ok(pointer)
+    }
+
+    pub(crate) fn possibly_null(&self, at: usize, register: u8) -> Failure {
+        let message = format!("`r{register}` may be 0 here, and it is used without a test");
+        Failure::new(&slugs::POSSIBLY_NULL, at, message)
+            .register(register)
+            .help("test the pointer first: `if (!p) return 0;`")
+    }
+
+    pub(crate) fn outside(&self, at: usize, register: u8, what: &str) -> Failure {
+        Failure::new(&slugs::OUT_OF_BOUNDS, at, format!("this reaches outside {what}"))
+            .register(register)
+            .help("keep offset and size inside the memory; compare a variable index with the number of elements first")
+    }
+
+    fn bad_context(&self, at: usize, register: u8, why: &str) -> Failure {
+        Failure::new(&slugs::CONTEXT_ACCESS, at, format!("this access to the context is not allowed: {why}"))
+            .register(register)
+            .help("use a field that this kind of program has, at its own width")
+    }
+
+    fn load_fixed(
+        &mut self,
+        at: usize,
+        register: u8,
+        pointer: &Pointer,
+        offset: i64,
+        size: MemSize,
+    ) -> Result<(), Failure> {
+        let bytes = i64::from(size.bytes());
+        let start = pointer.offset + offset;
+        // `struct bpf_tcp_sock` and `struct bpf_xdp_sock`: numbers that are read whole, of 8 bytes the two that count bytes.
+        let is_tcp = pointer.kind == Kind::TcpSocket;
+        let end = if is_tcp { 112 } else { 4 };
+        let width = if is_tcp && matches!(start, 80 | 88) { 8 } else { 4 };
+        if !pointer.is_fixed() || start < 0 || start + bytes > end || bytes != width || start % width != 0 {
+            return Err(self.outside(at, register, "the fields of this socket"));
+        }
+        Ok(())
+    }
+
+    /// Checks an access to memory that is bytes and nothing else.
+    pub(crate) fn check_bytes(
+        &mut self,
+        at: usize,
+        register: u8,
+        pointer: &Pointer,
+        offset: i64,
+        bytes: i64,
+        way: Way,
+    ) -> Result<(), Failure> {
+        self.note(at, AccessFact::Direct);
+        let (size, writable, what): (i64, bool, &str) = match pointer.kind {
+            Kind::MapValue { map } => {
+                let map = self.map(map);
+                let readable = !map.flags.contains(MapFlags::WRONLY_PROG);
+                if way == Way::Read && !readable {
+                    return Err(Failure::new(
+                        &slugs::READ_ONLY,
+                        at,
+                        "programs may not read the values of this map",
+                    )
+                    .register(register)
+                    .help("leave out `BPF_F_WRONLY_PROG` where the map is made"));
+                }
+                (
+                    i64::from(map.value_size),
+                    !map.flags.contains(MapFlags::RDONLY_PROG),
+                    "the value of the map",
+                )
+            }
+            Kind::MapKey(map) => (i64::from(self.map(map).key_size), false, "the key of the map"),
+            Kind::Memory { bytes, writable, .. } => (i64::from(bytes), writable, "this memory"),
+            Kind::FlowKeys => (FLOW_KEYS_BYTES, true, "`struct bpf_flow_keys`"),
+            Kind::TracepointBuffer => (i64::from(i32::MAX), true, "the buffer"),
+            Kind::Packet { .. } | Kind::PacketMeta { .. } => {
+                return self.check_packet(at, register, pointer, offset, bytes, way);
+            }
+            _ => {
+                let message = format!(
+                    "`r{register}` is no pointer to memory that can be {}",
+                    if way == Way::Read { "read" } else { "written" }
+                );
+                return Err(Failure::new(&slugs::NOT_A_POINTER, at, message)
+                    .register(register)
+                    .help("use a pointer to the stack, a map value, the packet or reserved memory"));
+            }
+        };
+        if way == Way::Write && !writable {
+            return Err(Failure::new(
+                &slugs::READ_ONLY,
+                at,
+                format!("{what} can be read here, but not written"),
+            )
+            .register(register)
+            .help("copy it to the stack or to a map value and change it there"));
+        }
+        if !self.judges() {
+            return Ok(());
+        }
+        let ranges = pointer.variable.ranges(Width::W64);
+        let start = pointer.offset.saturating_add(offset);
+        let least = ranges.signed_min.saturating_add(start);
+        if least < 0 {
+            let mut failure = self.outside(at, register, what);
+            if !pointer.is_fixed() {
+                failure.message =
+                    format!("this may reach before the start of {what}: the index may be below 0");
+                failure.help = "make the index unsigned, or compare it with 0 first".into();
+            }
+            return Err(failure);
+        }
+        let most = ranges.unsigned_max.saturating_add(start.max(0) as u64).saturating_add(bytes as u64);
+        let most = if start < 0 {
+            ranges.unsigned_max.saturating_sub(start.unsigned_abs()).saturating_add(bytes as u64)
+        } else {
+            most
+        };
+        if most > size as u64 {
+            let mut failure = self.outside(at, register, what);
+            failure.message = if pointer.is_fixed() {
+                format!("this reaches to byte {most} of {what}, which has {size}")
+            } else if ranges.unsigned_max > u64::from(u32::MAX) {
+                format!("this reaches outside {what}: nothing bounds the index from above")
+            } else {
+                format!("this may reach to byte {most} of {what}, which has {size}")
+            };
+            return Err(failure);
+        }
+        Ok(())
+    }
+
+    fn check_packet(
+        &mut self,
+        at: usize,
+        register: u8,
+        pointer: &Pointer,
+        offset: i64,
+        bytes: i64,
+        way: Way,
+    ) -> Result<(), Failure> {
+        let access = context::packet_access(self.program().program_type, self.program().attach_type);
+        if way == Way::Write && !access.writable {
+            return Err(Failure::new(
+                &slugs::READ_ONLY,
+                at,
+                "this kind of program may not write into the packet",
+            )
+            .register(register)
+            .help("change the packet in a program for XDP or traffic control"));
+        }
+        if !self.judges() {
+            return Ok(());
+        }
+        let start = pointer.offset.saturating_add(offset);
+        let range = i64::from(range_of(pointer.kind));
+        let variable = pointer.variable.ranges(Width::W64);
+        if start < 0 || variable.signed_min < 0 || start + bytes > range {
+            let message = if start < 0 || variable.signed_min < 0 {
+                "this may read before the start of the packet".to_owned()
+            } else {
+                format!(
+                    "this touches bytes {start} to {} of the packet, but it was only shown that {range} are there",
+                    start + bytes - 1
+                )
+            };
+            return Err(Failure::new(&slugs::PACKET_BOUNDS, at, message).register(register).help(format!(
+                "compare first: `if (data + {} > data_end) return …;`",
+                (start + bytes).max(1)
+            )));
+        }
+        Ok(())
+    }
+
+    /// A constant from a map whose values nobody can change any more.
+    fn frozen_number(
+        &self,
+        pointer: &Pointer,
+        map: MapIdx,
+        offset: i64,
+        size: MemSize,
+        signed: bool,
+    ) -> Option<Value> {
+        let map = self.map(map);
+        if !map.frozen || !map.flags.contains(MapFlags::RDONLY_PROG) || map.map_type != MapType::Array {
+            return None;
+        }
+        let start = usize::try_from(pointer.variable.as_constant()? as i64 + pointer.offset + offset).ok()?;
+        let bytes = map.initial_value.as_ref()?.get(start..start + size.bytes() as usize)?;
+        let mut wide = [0; 8];
+        wide[..bytes.len()].copy_from_slice(bytes);
+        let number = Scalar::constant(u64::from_le_bytes(wide));
+        Some(Value::scalar(if signed { number.sign_extend(size.bytes() * 8, Width::W64) } else { number }))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one instruction")]
+    fn load_context(
+        &mut self,
+        _state: &mut State,
+        at: usize,
+        register: u8,
+        pointer: &Pointer,
+        offset: i64,
+        size: MemSize,
+        signed: bool,
+    ) -> Result<Value, Failure> {
+        self.note(at, AccessFact::Direct);
+        let place = self.context_place(at, register, pointer, offset)?;
+        let (program_type, attach_type) = (self.program().program_type, self.program().attach_type);
+        let found =
+            context::access(program_type, attach_type, place, size.bytes() as u16, access_kind(signed))
+                .map_err(|refusal| self.bad_context(at, register, &refusal.to_string()))?;
+        let of = |kind| Ok(Value::Pointer(Pointer::new(kind)));
+        match found {
+            Yield::Nothing => Ok(Value::unknown()),
+            Yield::Number { max } => {
+                let loaded = Scalar::loaded(size, signed);
+                let bounded =
+                    if signed { None } else { Scalar::range(0, max).and_then(|range| range.meet(&loaded)) };
+                Ok(Value::scalar(bounded.unwrap_or(loaded)))
+            }
+            Yield::PacketData => of(Kind::Packet { range: 0 }),
+            Yield::PacketEnd => of(Kind::PacketEnd),
+            Yield::PacketMeta => of(Kind::PacketMeta { range: 0 }),
+            Yield::Socket { kind, nullable } => {
+                let id = if nullable { self.fresh_id() } else { 0 };
+                Ok(Value::Pointer(Pointer { nullable, id, ..Pointer::new(Kind::Socket(kind)) }))
+            }
+            Yield::FlowKeys => of(Kind::FlowKeys),
+            Yield::TracepointBuffer => of(Kind::TracepointBuffer),
+            Yield::Kernel { structure } => self.kernel_structure(at, structure),
+            Yield::Argument { slot } => self.argument(at, register, slot, size),
+        }
+    }
+
+    /// Where in the context an access is: at a place that is the same in every run.
+    fn context_place(&self, at: usize, register: u8, pointer: &Pointer, offset: i64) -> Result<i64, Failure> {
+        if pointer.offset != 0 && self.program().program_type != ProgramType::Syscall {
+            return Err(self.bad_context(at, register, "the pointer to the context was changed before"));
+        }
+        if !pointer.is_fixed() {
+            let Some(constant) = pointer.variable.as_constant() else {
+                return Err(self.bad_context(at, register, "the place depends on a variable"));
+            };
+            return Ok(pointer.offset + offset + constant as i64);
+        }
+        Ok(pointer.offset + offset)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one instruction")]
+    fn load_stack(
+        &mut self,
+        state: &mut State,
+        at: usize,
+        register: u8,
+        pointer: &Pointer,
+        depth: usize,
+        offset: i64,
+        size: MemSize,
+        signed: bool,
+    ) -> Result<Value, Failure> {
+        self.note(at, AccessFact::Direct);
+        let bytes = i64::from(size.bytes());
+        let (first, last) = self.stack_places(at, register, pointer, offset, bytes)?;
+        self.note_stack_read(state, at, depth, first, last + bytes, register == Reg::R10.number());
+        if first == last && first % bytes != 0 {
+            return Err(self.misaligned(at, register));
+        }
+        let frame = &state.frames[depth];
+        if first == last {
+            let slot = frame.slot(Frame::slot_of(first));
+            let start = Frame::byte_of(first);
+            let here = &slot.bytes[start..start + bytes as usize];
+            if let Some(Value::Pointer(_)) = slot.spilled()
+                && here.contains(&Byte::Content)
+            {
+                if size == MemSize::DW {
+                    return slot.spilled().copied().ok_or_else(|| self.misaligned(at, register));
+                }
+                let message = "this reads a part of a pointer that was stored on the stack";
+                return Err(Failure::new(&slugs::NOT_A_POINTER, at, message)
+                    .register(register)
+                    .help("read all 8 bytes"));
+            }
+            if slot.is_special() {
+                return Err(self.special_touched(at, register));
+            }
+            if let Some(number) = load_number(frame, first, size, signed) {
+                let number = if signed { super::value::Number::new(number.scalar) } else { number };
+                return Ok(Value::Number(number));
+            }
+        }
+        self.check_initialized(state, at, register, depth, first, last + bytes)?;
+        let frame = &state.frames[depth];
+        let zero = (first..last + bytes)
+            .all(|place| frame.slot(Frame::slot_of(place)).bytes[Frame::byte_of(place)] == Byte::Zero);
+        Ok(if zero { Value::constant(0) } else { Value::scalar(Scalar::loaded(size, signed)) })
+    }
+
+    fn special_touched(&self, at: usize, register: u8) -> Failure {
+        let message = "this touches stack bytes where the kernel keeps an iterator or a dynamic pointer";
+        Failure::new(&slugs::STACK_ACCESS, at, message)
+            .register(register)
+            .help("use them through their functions only")
+    }
+
+    fn misaligned(&self, at: usize, register: u8) -> Failure {
+        Failure::new(&slugs::MISALIGNED, at, "this stack access does not start at a multiple of its size")
+            .register(register)
+            .help("align the variable; packed structures on the stack cannot be read field by field")
+    }
+
+    /// The first and the last offset in its frame at which an access may start.
+    pub(crate) fn stack_places(
+        &self,
+        at: usize,
+        register: u8,
+        pointer: &Pointer,
+        offset: i64,
+        bytes: i64,
+    ) -> Result<(i64, i64), Failure> {
+        let ranges = pointer.variable.ranges(Width::W64);
+        let start = pointer.offset.saturating_add(offset);
+        let (mut first, mut last) =
+            (start.saturating_add(ranges.signed_min), start.saturating_add(ranges.signed_max));
+        if first < -FRAME_BYTES || last.saturating_add(bytes) > 0 {
+            if !self.judges() {
+                first = first.clamp(-FRAME_BYTES, -bytes.max(1));
+                last = last.clamp(first, -bytes.max(1));
+                return Ok((first, last));
+            }
+            let message = if pointer.is_fixed() {
+                format!("this touches stack bytes at {first}, outside the {FRAME_BYTES} bytes of the frame")
+            } else {
+                "this may reach outside the frame on the stack: nothing bounds the index".to_owned()
+            };
+            return Err(Failure::new(&slugs::STACK_ACCESS, at, message).register(register).help(
+                "keep the offset between -512 and -1; compare a variable index with the array's length first",
+            ));
+        }
+        Ok((first, last))
+    }
+
+    /// Notes that stack bytes are read, so that states are told apart by them.
+    pub(crate) fn note_stack_read(
+        &mut self,
+        state: &State,
+        at: usize,
+        depth: usize,
+        first: i64,
+        end: i64,
+        direct: bool,
+    ) {
+        let own = depth == state.depth();
+        if own && direct {
+            return;
+        }
+        let mut slots = 0;
+        let mut place = first;
+        while place < end.min(0) {
+            slots |= 1u64 << Frame::slot_of(place).min(63);
+            place += 8 - Frame::byte_of(place) as i64;
+        }
+        let (insn, exact) = if own { (at, false) } else { (state.frames[depth + 1].call_site, true) };
+        self.demand.want_slots(insn, slots, exact, self.insns, &self.flow);
+    }
+
+    /// Whether all bytes in a part of a frame have been written.
+    pub(crate) fn check_initialized(
+        &self,
+        state: &State,
+        at: usize,
+        register: u8,
+        depth: usize,
+        first: i64,
+        end: i64,
+    ) -> Result<(), Failure> {
+        let frame = &state.frames[depth];
+        for place in first..end {
+            let slot = frame.slot(Frame::slot_of(place));
+            let fine = match slot.bytes[Frame::byte_of(place)] {
+                Byte::Unwritten => self.environment.uninitialized_stack,
+                Byte::Misc | Byte::Zero => true,
+                Byte::Content => !slot.is_special(),
+            };
+            if !fine {
+                if slot.is_special() {
+                    return Err(self.special_touched(at, register));
+                }
+                let message =
+                    format!("the stack byte at {place} is read here, but nothing was written to it");
+                return Err(Failure::new(&slugs::UNINITIALIZED_STACK, at, message)
+                    .register(register)
+                    .help("set the variable first, as in `struct key k = {};` (padding too)"));
+            }
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one instruction")]
+    pub(crate) fn store(
+        &mut self,
+        state: &mut State,
+        at: usize,
+        register: u8,
+        base: &Value,
+        offset: i64,
+        size: MemSize,
+        value: Value,
+    ) -> Result<(), Failure> {
+        let pointer = *self.dereferenced(at, register, base)?;
+        self.check_class(at, register, pointer.kind)?;
+        let bytes = i64::from(size.bytes());
+        match pointer.kind {
+            Kind::Stack { depth } => {
+                self.store_stack(state, at, register, &pointer, usize::from(depth), offset, size, value)
+            }
+            Kind::Context => {
+                self.note(at, AccessFact::Direct);
+                let place = self.context_place(at, register, &pointer, offset)?;
+                let (program_type, attach_type) = (self.program().program_type, self.program().attach_type);
+                context::access(program_type, attach_type, place, size.bytes() as u16, AccessKind::Store)
+                    .map_err(|refusal| self.bad_context(at, register, &refusal.to_string()))?;
+                Ok(())
+            }
+            Kind::MapValue { map } => {
+                self.check_bytes(at, register, &pointer, offset, bytes, Way::Write)?;
+                self.store_map_field(at, register, &pointer, offset, bytes, map, &value)
+            }
+            Kind::Typed { types, type_id, trust } => {
+                self.store_typed(at, register, &pointer, types, type_id, trust, offset, size)
+            }
+            _ => self.check_bytes(at, register, &pointer, offset, bytes, Way::Write),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one instruction")]
+    fn store_stack(
+        &mut self,
+        state: &mut State,
+        at: usize,
+        register: u8,
+        pointer: &Pointer,
+        depth: usize,
+        offset: i64,
+        size: MemSize,
+        value: Value,
+    ) -> Result<(), Failure> {
+        self.note(at, AccessFact::Direct);
+        let bytes = i64::from(size.bytes());
+        let (first, last) = self.stack_places(at, register, pointer, offset, bytes)?;
+        if first == last && first % bytes != 0 {
+            return Err(self.misaligned(at, register));
+        }
+        if first != last {
+            return self.store_somewhere(state, at, register, depth, first, last + bytes);
+        }
+        // A function that writes into its caller's frame may feed what the caller does with it.
+        if depth != state.depth()
+            && let Insn::Store { src: nonna_bpf::Operand::Reg(src), .. } = self.insns[at]
+        {
+            self.wants(at, 1 << src.number());
+        }
+        let value = self.named_for_spill(state, at, value);
+        let frame = state.frame_at(depth);
+        let slot = frame.slot_mut(Frame::slot_of(first));
+        if slot.is_special() {
+            return Err(self.special_touched(at, register));
+        }
+        if size == MemSize::DW {
+            *slot = Slot::value(value);
+            return Ok(());
+        }
+        let start = Frame::byte_of(first);
+        if let Value::Pointer(_) = value {
+            let message = "this stores a part of a pointer on the stack";
+            return Err(Failure::new(&slugs::NOT_A_POINTER, at, message)
+                .register(register)
+                .help("store all 8 bytes"));
+        }
+        slot.blur();
+        let Value::Number(number) = value else { return Ok(()) };
+        let low = number.scalar.truncate(size);
+        let zero = low.as_constant() == Some(0);
+        if start == 0 && !zero {
+            let kept = if low == number.scalar { number } else { super::value::Number::new(low) };
+            slot.content = Content::Value(Value::Number(kept));
+        }
+        for byte in &mut slot.bytes[start..start + bytes as usize] {
+            *byte = match (zero, start) {
+                (true, _) => Byte::Zero,
+                (false, 0) => Byte::Content,
+                (false, _) => Byte::Misc,
+            };
+        }
+        Ok(())
+    }
+
+    /// A number that is stored and the register that it came from stay known as one.
+    fn named_for_spill(&mut self, state: &mut State, at: usize, value: Value) -> Value {
+        if let Insn::Store { src: nonna_bpf::Operand::Reg(src), .. } = self.insns[at]
+            && let Value::Number(mut number) = value
+            && number.link.base == 0
+            && number.scalar.as_constant().is_none()
+        {
+            number.link.base = self.fresh_id();
+            state.set(src.number(), Value::Number(number));
+            return Value::Number(number);
+        }
+        value
+    }
+
+    /// A store of which only a range of places is known.
+    pub(crate) fn store_somewhere(
+        &mut self,
+        state: &mut State,
+        at: usize,
+        register: u8,
+        depth: usize,
+        first: i64,
+        end: i64,
+    ) -> Result<(), Failure> {
+        let touches_special =
+            (first..end).any(|place| state.frames[depth].slot(Frame::slot_of(place)).is_special());
+        if touches_special {
+            return Err(self.special_touched(at, register));
+        }
+        let uninitialized = self.environment.uninitialized_stack;
+        let frame = state.frame_at(depth);
+        for place in first..end {
+            let slot = frame.slot_mut(Frame::slot_of(place));
+            slot.blur();
+            let byte = &mut slot.bytes[Frame::byte_of(place)];
+            if *byte != Byte::Unwritten || uninitialized {
+                *byte = Byte::Misc;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of the stack that a helper fills.
+    pub(crate) fn fill_stack(
+        &mut self,
+        state: &mut State,
+        at: usize,
+        register: u8,
+        depth: usize,
+        first: i64,
+        end: i64,
+    ) -> Result<(), Failure> {
+        for place in first..end {
+            if state.frames[depth].slot(Frame::slot_of(place)).is_special() {
+                return Err(self.special_touched(at, register));
+            }
+        }
+        let frame = state.frame_at(depth);
+        for place in first..end {
+            let slot = frame.slot_mut(Frame::slot_of(place));
+            slot.blur();
+            slot.bytes[Frame::byte_of(place)] = Byte::Misc;
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one instruction")]
+    pub(crate) fn atomic(
+        &mut self,
+        state: &mut State,
+        at: usize,
+        size: MemSize,
+        op: AtomicOp,
+        base: u8,
+        offset: i64,
+        src: u8,
+    ) -> Result<(), Failure> {
+        let pointer_value = self.read(state, at, base)?;
+        self.read(state, at, src)?;
+        let pointer = *self.dereferenced(at, base, &pointer_value)?;
+        let usable = matches!(
+            pointer.kind,
+            Kind::Stack { .. }
+                | Kind::MapValue { .. }
+                | Kind::Memory { .. }
+                | Kind::TracepointBuffer
+                | Kind::Typed { trust: Trust::Owned, .. }
+        );
+        if !usable {
+            let message = "an atomic operation works on the stack, map values and reserved memory only";
+            return Err(Failure::new(&slugs::NOT_A_POINTER, at, message)
+                .register(base)
+                .help("copy the value first"));
+        }
+        if (pointer.offset + offset) % i64::from(size.bytes()) != 0 {
+            return Err(self.misaligned(at, base));
+        }
+        if op == AtomicOp::CompareExchange {
+            self.read(state, at, 0)?;
+        }
+        self.load(state, at, base, &pointer_value, offset, size, false)?;
+        let result =
+            if size == MemSize::DW { Value::unknown() } else { Value::scalar(Scalar::loaded(size, false)) };
+        self.store(state, at, base, &pointer_value, offset, size, result)?;
+        let place = match op {
+            AtomicOp::CompareExchange => Some(0),
+            AtomicOp::Exchange
+            | AtomicOp::Add { fetch: true }
+            | AtomicOp::Or { fetch: true }
+            | AtomicOp::And { fetch: true }
+            | AtomicOp::Xor { fetch: true } => Some(src),
+            _ => None,
+        };
+        if let Some(register) = place {
+            self.write(state, at, register, result)?;
+        }
+        Ok(())
+    }
+
+    /// The classic loads of packet bytes (`check_ld_abs`).
+    pub(crate) fn load_packet(&mut self, path: &mut Path, index: Option<Reg>) -> Result<Next, Failure> {
+        let at = path.insn;
+        let allowed = matches!(
+            self.program().program_type,
+            ProgramType::SocketFilter | ProgramType::SchedCls | ProgramType::SchedAct
+        );
+        if !allowed {
+            let message = "this kind of program has no packet that classic loads could read";
+            return Err(Failure::new(&slugs::CONTEXT_ACCESS, at, message)
+                .help("use `data` and `data_end` of the context"));
+        }
+        let state = &mut path.state;
+        self.check_nothing_held(state, at, "this load may end the function")?;
+        let context = self.read(state, at, 6)?;
+        let fine =
+            context.pointer().is_some_and(|p| p.kind == Kind::Context && p.offset == 0 && p.is_fixed());
+        if !fine {
+            return Err(Failure::new(&slugs::CONTEXT_ACCESS, at, "classic loads want the context in `r6`")
+                .register(6)
+                .help("keep the context in `r6`"));
+        }
+        if let Some(index) = index {
+            self.read(state, at, index.number())?;
+        }
+        if state.depth() > 0 && self.returns_nothing(at) {
+            let message = "a classic load may end its function with 0, and this function returns nothing";
+            return Err(
+                Failure::new(&slugs::RETURN_VALUE, at, message).help("let the function return a number")
+            );
+        }
+        let frame = state.frame_mut();
+        frame.registers[1..=5].fill(Value::Uninit);
+        frame.registers[0] = Value::unknown();
+        let function = self.functions.of(at);
+        let exit =
+            self.functions.range(function).rev().find(|index| matches!(self.insns[*index], Insn::Exit));
+        let Some(exit) = exit.filter(|_| state.depth() > 0) else { return Ok(Next::Fall) };
+        let mut ends = state.clone();
+        ends.set(0, Value::constant(0));
+        Ok(Next::Both { taken: Box::new(ends), target: exit })
+    }
+
+    /// Whether the function around an instruction is declared to return nothing.
+    fn returns_nothing(&self, at: usize) -> bool {
+        let first = self.slots.slot(self.functions.range(self.functions.of(at)).start);
+        let info = self.program().func_info.iter().find(|info| info.slot == first);
+        let prototype = info
+            .zip(self.own_types.as_ref())
+            .and_then(|(info, btf)| btf.prototype(TypeId(info.type_id)).ok());
+        prototype.is_some_and(|prototype| prototype.return_type == TypeId::VOID)
+    }
+}
+
+pub(crate) fn access_kind(signed: bool) -> AccessKind {
+    if signed { AccessKind::SignedLoad } else { AccessKind::Load }
+}

@@ -35,7 +35,6 @@ pub(crate) enum DynptrKind {
 
 /// What stands in a slot beside plain bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "most slots that hold anything hold a value")]
 pub(crate) enum Content {
     None,
     /// A value in the low bytes of the slot.

@@ -197,10 +197,6 @@ impl Pointer {
 
 /// What a register or slot holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "states are arrays of values, and most values are numbers or pointers"
-)]
 pub(crate) enum Value {
     /// Nothing that may be used.
     Uninit,

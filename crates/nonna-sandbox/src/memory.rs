@@ -6,12 +6,13 @@
 //! may say `unsafe`.
 
 mod low;
+mod windows;
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 pub use low::{LowPages, Pages, Window};
+pub(crate) use windows::Windows;
 
 /// Bytes of the stack frame of each function (RFC 9669 leaves it to the platform; 512 in the kernel).
 pub const FRAME_BYTES: usize = 512;
@@ -98,6 +99,8 @@ pub struct Regions<'m> {
     regions: Vec<Region>,
     /// Pages that windows show parts of.
     backings: Vec<low::Backing>,
+    /// Counts changes of the regions, but for frames.
+    version: u32,
     lent: PhantomData<&'m mut [u8]>,
 }
 
@@ -110,7 +113,12 @@ impl<'m> Regions<'m> {
             bytes: 0,
             writable: true,
         };
-        Regions { regions: (0..MAX_FRAMES).map(frame).collect(), backings: Vec::new(), lent: PhantomData }
+        Regions {
+            regions: (0..MAX_FRAMES).map(frame).collect(),
+            backings: Vec::new(),
+            version: 0,
+            lent: PhantomData,
+        }
     }
 
     /// Lends bytes for reading and writing; yields the address under which the program finds them.
@@ -125,6 +133,7 @@ impl<'m> Regions<'m> {
 
     fn push(&mut self, region: Region) -> u64 {
         self.regions.push(region);
+        self.version = self.version.wrapping_add(1);
         region.base.expose_provenance() as u64
     }
 
@@ -144,77 +153,10 @@ impl<'m> Regions<'m> {
         }
     }
 
-    /// Where an access starts, if it lies in one region; `hint` remembers the region for the next time.
-    #[inline]
-    fn place(
-        &self,
-        address: u64,
-        bytes: usize,
-        access: Access,
-        hint: &AtomicU8,
-    ) -> Result<*mut u8, AccessFault> {
-        let likely = self.regions.get(usize::from(hint.load(Ordering::Relaxed)));
-        match likely.and_then(|region| region.place(address, bytes, access)) {
-            Some(place) => Ok(place),
-            None => self.search(address, bytes, access, hint),
-        }
-    }
-
-    /// Looks through all regions.
-    #[cold]
-    fn search(
-        &self,
-        address: u64,
-        bytes: usize,
-        access: Access,
-        hint: &AtomicU8,
-    ) -> Result<*mut u8, AccessFault> {
-        for (index, region) in self.regions.iter().enumerate() {
-            if let Some(place) = region.place(address, bytes, access) {
-                hint.store(u8::try_from(index).unwrap_or(u8::MAX), Ordering::Relaxed);
-                return Ok(place);
-            }
-        }
-        Err(AccessFault { address, bytes, access })
-    }
-
-    /// `N` bytes at `address`, in memory order.
-    #[inline]
-    pub(crate) fn load<const N: usize>(&self, address: u64, hint: &AtomicU8) -> Result<[u8; N], AccessFault> {
-        let place = self.place(address, N, Access::Read, hint)?;
-        // SAFETY: `place` found N bytes inside a slice that is borrowed for `'m`; arrays of bytes have no alignment.
-        Ok(unsafe { place.cast::<[u8; N]>().read() })
-    }
-
-    /// Writes `N` bytes at `address`.
-    #[inline]
-    pub(crate) fn store<const N: usize>(
-        &self,
-        address: u64,
-        value: [u8; N],
-        hint: &AtomicU8,
-    ) -> Result<(), AccessFault> {
-        let place = self.place(address, N, Access::Write, hint)?;
-        // SAFETY: `place` found N bytes inside a slice that is borrowed exclusively for `'m` (the region is writable), and no
-        // reference into it lives while this runs; arrays of bytes have no alignment.
-        unsafe { place.cast::<[u8; N]>().write(value) };
-        Ok(())
-    }
-
-    /// Replaces `N` bytes at `address` by what `new` makes of them; yields the old ones. Needs a writable region.
-    #[inline]
-    pub(crate) fn replace<const N: usize>(
-        &self,
-        address: u64,
-        hint: &AtomicU8,
-        new: impl FnOnce([u8; N]) -> [u8; N],
-    ) -> Result<[u8; N], AccessFault> {
-        let place = self.place(address, N, Access::Write, hint)?.cast::<[u8; N]>();
-        // SAFETY: as in `load`.
-        let old = unsafe { place.read() };
-        // SAFETY: as in `store`.
-        unsafe { place.write(new(old)) };
-        Ok(old)
+    /// Where an access starts, if it lies in one region.
+    fn find(&self, address: u64, bytes: usize, access: Access) -> Result<*mut u8, AccessFault> {
+        let place = self.regions.iter().find_map(|region| region.place(address, bytes, access));
+        place.ok_or(AccessFault { address, bytes, access })
     }
 
     /// Reads as many bytes as `into` holds, for a helper.
@@ -223,8 +165,8 @@ impl<'m> Regions<'m> {
     ///
     /// [`AccessFault`] unless all of them lie in one region; nothing has been read then.
     pub fn read(&self, address: u64, into: &mut [u8]) -> Result<(), AccessFault> {
-        let place = self.place(address, into.len(), Access::Read, &AtomicU8::new(u8::MAX))?;
-        // SAFETY: `place` found so many bytes inside a slice that is borrowed for `'m`, and `into` cannot overlap it: a
+        let place = self.find(address, into.len(), Access::Read)?;
+        // SAFETY: `find` found so many bytes inside a slice that is borrowed for `'m`, and `into` cannot overlap it: a
         // reference into memory that is lent cannot exist.
         unsafe { into.as_mut_ptr().copy_from_nonoverlapping(place, into.len()) };
         Ok(())
@@ -236,8 +178,8 @@ impl<'m> Regions<'m> {
     ///
     /// [`AccessFault`] unless all of them lie in one writable region; nothing has been written then.
     pub fn write(&mut self, address: u64, from: &[u8]) -> Result<(), AccessFault> {
-        let place = self.place(address, from.len(), Access::Write, &AtomicU8::new(u8::MAX))?;
-        // SAFETY: `place` found so many bytes inside a slice that is borrowed exclusively for `'m`, so `from` cannot overlap it.
+        let place = self.find(address, from.len(), Access::Write)?;
+        // SAFETY: `find` found so many bytes inside a slice that is borrowed exclusively for `'m`, so `from` cannot overlap it.
         unsafe { place.copy_from_nonoverlapping(from.as_ptr(), from.len()) };
         Ok(())
     }
@@ -247,8 +189,9 @@ impl<'m> Regions<'m> {
 mod tests {
     use super::*;
 
-    fn hint() -> AtomicU8 {
-        AtomicU8::new(0)
+    fn read<const N: usize>(regions: &Regions<'_>, address: u64) -> Result<[u8; N], AccessFault> {
+        let mut bytes = [0; N];
+        regions.read(address, &mut bytes).map(|()| bytes)
     }
 
     #[test]
@@ -256,15 +199,15 @@ mod tests {
         let (mut stack, mut memory) = (Stack::new(), [1u8, 2, 3, 4, 5, 6, 7, 8]);
         let mut regions = Regions::new(&mut stack);
         let at = regions.lend(&mut memory);
-        assert_eq!(regions.load::<8>(at, &hint()), Ok([1, 2, 3, 4, 5, 6, 7, 8]));
-        assert_eq!(regions.load::<1>(at + 7, &hint()), Ok([8]));
+        assert_eq!(read::<8>(&regions, at), Ok([1, 2, 3, 4, 5, 6, 7, 8]));
+        assert_eq!(read::<1>(&regions, at + 7), Ok([8]));
         for (address, bytes) in [(at + 1, 8), (at.wrapping_sub(1), 8), (at + 8, 8), (u64::MAX, 8), (0, 8)] {
             let fault = AccessFault { address, bytes, access: Access::Read };
-            assert_eq!(regions.load::<8>(address, &hint()), Err(fault));
+            assert_eq!(read::<8>(&regions, address), Err(fault));
         }
-        assert_eq!(regions.load::<1>(at + 8, &hint()).unwrap_err().address, at + 8);
+        assert_eq!(read::<1>(&regions, at + 8).unwrap_err().address, at + 8);
         assert!(regions.write(at + 4, &[9; 5]).is_err());
-        assert_eq!(regions.load::<8>(at, &hint()), Ok([1, 2, 3, 4, 5, 6, 7, 8]));
+        assert_eq!(read::<8>(&regions, at), Ok([1, 2, 3, 4, 5, 6, 7, 8]));
         regions.write(at + 4, &[9; 4]).unwrap();
         drop(regions);
         assert_eq!(memory, [1, 2, 3, 4, 9, 9, 9, 9]);
@@ -275,13 +218,9 @@ mod tests {
         let (mut stack, memory) = (Stack::new(), [5u8; 8]);
         let mut regions = Regions::new(&mut stack);
         let at = regions.lend_for_reading(&memory);
-        assert_eq!(regions.load::<4>(at, &hint()), Ok([5; 4]));
-        assert!(regions.store(at, [1u8; 4], &hint()).is_err());
-        assert!(regions.replace::<4>(at, &hint(), |_| [1; 4]).is_err());
+        assert_eq!(read::<8>(&regions, at), Ok([5; 8]));
         assert!(regions.write(at, &[1]).is_err());
-        let mut read = [0; 8];
-        regions.read(at, &mut read).unwrap();
-        assert_eq!(read, [5; 8]);
+        assert_eq!(memory, [5; 8]);
     }
 
     #[test]
@@ -292,15 +231,15 @@ mod tests {
         assert_eq!(regions.open_frame(MAX_FRAMES), None);
         for pointer in &pointers {
             assert_eq!(pointer % 16, 0);
-            regions.store(pointer - 8, [7; 8], &hint()).unwrap();
-            assert!(regions.load::<1>(*pointer, &hint()).is_err());
-            assert!(regions.load::<1>(pointer - 513, &hint()).is_err());
-            assert_eq!(regions.load::<1>(pointer - 512, &hint()), Ok([0]));
+            regions.write(pointer - 8, &[7; 8]).unwrap();
+            assert!(read::<1>(&regions, *pointer).is_err());
+            assert!(read::<1>(&regions, pointer - 513).is_err());
+            assert_eq!(read::<1>(&regions, pointer - 512), Ok([0]));
         }
         regions.close_frames(1);
-        assert!(regions.load::<8>(pointers[1] - 8, &hint()).is_err());
-        assert_eq!(regions.load::<8>(pointers[0] - 8, &hint()), Ok([7; 8]));
+        assert!(read::<8>(&regions, pointers[1] - 8).is_err());
+        assert_eq!(read::<8>(&regions, pointers[0] - 8), Ok([7; 8]));
         regions.open_frame(1).unwrap();
-        assert_eq!(regions.load::<8>(pointers[1] - 8, &hint()), Ok([0; 8]));
+        assert_eq!(read::<8>(&regions, pointers[1] - 8), Ok([0; 8]));
     }
 }

@@ -88,10 +88,10 @@ pub(crate) enum Call {
     KernelFunction(HelperFn),
     /// A kernel function that need not be there, and is not.
     Absent,
-    /// A function of the program, by instruction.
-    Local(usize),
+    /// A function of the program: the target.
+    Local,
     /// What a register holds: the address of a function, or a helper's number.
-    Register(Reg),
+    Register,
 }
 
 /// A program that is ready to run, in memory that every access is checked against, but where a verifier proved that no check
@@ -278,7 +278,7 @@ impl Prepared {
     /// # Panics
     ///
     /// If it leads nowhere: it is none of those.
-    pub(crate) fn target(&self, insn: usize) -> usize {
+    pub fn target(&self, insn: usize) -> usize {
         let offset = self.insns[insn].local_offset().expect("the instruction has a target");
         self.slots.target(insn, offset).expect("targets were checked")
     }
@@ -295,8 +295,8 @@ impl Prepared {
                 Some(Some(function)) => Call::KernelFunction(*function),
                 _ => Call::Absent,
             },
-            Callee::Local(_) => Call::Local(self.target(insn)),
-            Callee::Register(register) => Call::Register(register),
+            Callee::Local(_) => Call::Local,
+            Callee::Register(_) => Call::Register,
         })
     }
 

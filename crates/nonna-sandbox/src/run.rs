@@ -173,6 +173,12 @@ impl<'r, 'm> Run<'r, 'm> {
         self.stopped != 0
     }
 
+    /// Whether a helper has asked for anything but going on.
+    #[inline]
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.stopped | self.returns != 0
+    }
+
     /// Whether the function that called the helper must return now; asking takes the order back.
     #[inline]
     pub(crate) fn take_return(&mut self) -> bool {

@@ -1,116 +1,181 @@
-//! Instructions decoded for the interpreter: ops of 16 bytes, one for each instruction.
+//! Instructions decoded for the interpreter: ops of 16 bytes, one for each slot, each with the function that runs it.
+//!
+//! An op lies where its instruction's slot lies, so offsets of jumps stay what they are.
 
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::{AtomicU8, Ordering};
 
-use nonna_bpf::{AluOp, AtomicOp, Endian, Imm64, Insn, JumpOp, MemSize, Operand, Reg, Width};
+use nonna_bpf::{Callee, Imm64, Insn, Operand, Reg, SlotMap};
 
-use crate::program::Prepared;
-
-/// What an op does.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Code {
-    AluReg(Width, AluOp),
-    AluImm(Width, AluOp),
-    MovSx(Width, u8),
-    Neg(Width),
-    Endian(Endian, u8),
-    /// `arg` holds the upper half, `imm` the lower.
-    LoadImm64,
-    Load(MemSize),
-    LoadSigned(MemSize),
-    StoreReg(MemSize),
-    StoreImm(MemSize),
-    Atomic32(AtomicOp),
-    Atomic64(AtomicOp),
-    /// `imm` holds the offset; `arg` is 1 if `src` is added to it.
-    LoadPacket(MemSize),
-    JumpReg(Width, JumpOp),
-    JumpImm(Width, JumpOp),
-    Goto,
-    MayGoto,
-    Call,
-    Exit,
-}
+use super::Handler;
+use super::access;
+use super::control;
+use super::numeric::{self, Form};
+use crate::program::{Call, Prepared};
 
 /// One decoded instruction.
-#[derive(Debug)]
 pub(super) struct Op {
-    pub(super) code: Code,
-    pub(super) dst: u8,
-    pub(super) src: u8,
-    /// Which region this instruction met last: a guess for the next time, never more.
-    pub(super) hint: AtomicU8,
-    /// Displacement of an access, index of a target, upper half of a constant.
-    pub(super) arg: i32,
-    /// Constant operand.
+    /// What runs it.
+    pub(super) handler: Handler,
+    /// `dst` in the low four bits, `src` in the high four.
+    registers: u8,
+    /// Which window this instruction's memory was seen through last: a guess for the next time, never more.
+    window: AtomicU8,
+    /// Displacement of an access, offset of a conditional jump.
+    pub(super) offset: i16,
+    /// Constant operand, offset of a jump or call, helper number, half of a long constant.
     pub(super) imm: i32,
 }
 
 // Four ops share a cache line.
 const _: () = assert!(size_of::<Op>() == 16);
 
+impl Op {
+    /// Number of the register that is written or compared, or the base of a store; below 16.
+    #[inline(always)]
+    pub(super) fn dst(&self) -> usize {
+        usize::from(self.registers & 15)
+    }
+
+    /// Number of the other register; below 16.
+    #[inline(always)]
+    pub(super) fn src(&self) -> usize {
+        usize::from(self.registers >> 4)
+    }
+
+    /// The constant with its sign.
+    #[inline(always)]
+    pub(super) fn constant(&self) -> u64 {
+        i64::from(self.imm) as u64
+    }
+
+    /// The displacement with its sign.
+    #[inline(always)]
+    pub(super) fn displacement(&self) -> u64 {
+        i64::from(self.offset) as u64
+    }
+
+    #[inline(always)]
+    pub(super) fn window(&self) -> u8 {
+        self.window.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn remember(&self, window: u8) {
+        self.window.store(window, Ordering::Relaxed);
+    }
+}
+
 /// The ops of a program.
-#[derive(Debug)]
-pub(crate) struct Ops(pub(super) Vec<Op>);
+pub(crate) struct Ops {
+    ops: Vec<Op>,
+    /// The calls that lead outside, in order; their ops hold indexes of this.
+    calls: Vec<Call>,
+    /// The op at which each instruction lies.
+    starts: SlotMap,
+}
+
+impl std::fmt::Debug for Ops {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ops", self.ops.len())
+    }
+}
 
 impl Ops {
     /// Decodes a program.
     pub(crate) fn new(program: &Prepared) -> Self {
-        Ops(program.insns().iter().enumerate().map(|(index, insn)| decoded(program, index, insn)).collect())
+        let (mut ops, mut calls) = (Vec::new(), Vec::new());
+        for (index, insn) in program.insns().iter().enumerate() {
+            match (insn, program.call(index)) {
+                (Insn::Call(Callee::Helper(_) | Callee::Kfunc { .. }), Some(call)) => {
+                    ops.push(op(control::call_out, Reg::R0, Reg::R0, 0, calls.len() as i32));
+                    calls.push(call);
+                }
+                _ => ops.push(decoded(insn)),
+            }
+            if let Insn::LoadImm64 { value, .. } = insn {
+                ops.push(op(control::inside, Reg::R0, Reg::R0, 0, (long(value) >> 32) as i32));
+            }
+        }
+        Ops { ops, calls, starts: SlotMap::new(program.insns()) }
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> &[Op] {
+        &self.ops
+    }
+
+    /// Those from an instruction on.
+    pub(super) fn from(&self, insn: usize) -> &[Op] {
+        &self.ops[self.starts.slot(insn) as usize..]
+    }
+
+    /// The instruction of the op at this index.
+    pub(super) fn insn(&self, index: usize) -> usize {
+        self.starts.index(index as u32).unwrap_or(0)
+    }
+
+    /// The calls that lead outside.
+    pub(super) fn calls(&self) -> &[Call] {
+        &self.calls
     }
 }
 
-fn decoded(program: &Prepared, index: usize, insn: &Insn) -> Op {
-    let op = |code, dst: Reg, src: Reg, arg: i32, imm: i32| Op {
-        code,
-        dst: dst.number(),
-        src: src.number(),
-        hint: AtomicU8::new(u8::MAX),
-        arg,
-        imm,
-    };
-    let target = || program.target(index) as i32;
+fn op(handler: Handler, dst: Reg, src: Reg, offset: i16, imm: i32) -> Op {
+    Op { handler, registers: dst.number() | src.number() << 4, window: AtomicU8::new(u8::MAX), offset, imm }
+}
+
+fn long(value: &Imm64) -> u64 {
+    match value {
+        Imm64::Value(value) => *value,
+        _ => unreachable!("a prepared program holds numbers"),
+    }
+}
+
+fn decoded(insn: &Insn) -> Op {
     let none = Reg::R0;
     match *insn {
-        Insn::Alu { width, op: alu, dst, src: Operand::Reg(src) } => {
-            op(Code::AluReg(width, alu), dst, src, 0, 0)
+        Insn::Alu { width, op: alu, dst, src } => {
+            let handler = numeric::handler(width, alu, Form::of(src));
+            let (src, imm) = operand(src);
+            op(handler, dst, src, 0, imm)
         }
-        Insn::Alu { width, op: alu, dst, src: Operand::Imm(imm) } => {
-            op(Code::AluImm(width, alu), dst, none, 0, imm)
+        Insn::MovSx { width, dst, src, from_bits } => {
+            op(numeric::extension(width, from_bits), dst, src, 0, 0)
         }
-        Insn::MovSx { width, dst, src, from_bits } => op(Code::MovSx(width, from_bits), dst, src, 0, 0),
-        Insn::Neg { width, dst } => op(Code::Neg(width), dst, none, 0, 0),
-        Insn::Endian { kind, dst, bits } => op(Code::Endian(kind, bits), dst, none, 0, 0),
-        Insn::LoadImm64 { dst, value } => {
-            let Imm64::Value(value) = value else { unreachable!("a prepared program holds numbers") };
-            op(Code::LoadImm64, dst, none, (value >> 32) as i32, value as i32)
-        }
+        Insn::Neg { width, dst } => op(numeric::negation(width), dst, none, 0, 0),
+        Insn::Endian { kind, dst, bits } => op(numeric::conversion(kind, bits), dst, none, 0, 0),
+        Insn::LoadImm64 { dst, value } => op(control::load_long, dst, none, 0, long(&value) as i32),
         Insn::Load { size, sign_extend, dst, base, offset } => {
-            let code = if sign_extend { Code::LoadSigned(size) } else { Code::Load(size) };
-            op(code, dst, base, i32::from(offset), 0)
+            op(access::load(size, sign_extend, base == Reg::R10), dst, base, offset, 0)
         }
-        Insn::Store { size, base, offset, src: Operand::Reg(src) } => {
-            op(Code::StoreReg(size), base, src, i32::from(offset), 0)
-        }
-        Insn::Store { size, base, offset, src: Operand::Imm(imm) } => {
-            op(Code::StoreImm(size), base, none, i32::from(offset), imm)
+        Insn::Store { size, base, offset, src } => {
+            let handler = access::store(size, Form::of(src), base == Reg::R10);
+            let (src, imm) = operand(src);
+            op(handler, base, src, offset, imm)
         }
         Insn::Atomic { size, op: atomic, base, offset, src } => {
-            let code = if size == MemSize::W { Code::Atomic32(atomic) } else { Code::Atomic64(atomic) };
-            op(code, base, src, i32::from(offset), 0)
+            op(access::atomic_handler(size), base, src, offset, access::atomic_code(atomic))
         }
         Insn::LoadPacket { size, index, offset } => {
-            op(Code::LoadPacket(size), none, index.unwrap_or(none), i32::from(index.is_some()), offset)
+            op(access::packet(size, index.is_some()), none, index.unwrap_or(none), 0, offset)
         }
-        Insn::Jump { width, op: jump, dst, src: Operand::Reg(src), .. } => {
-            op(Code::JumpReg(width, jump), dst, src, target(), 0)
+        Insn::Jump { width, op: jump, dst, src, offset } => {
+            let handler = control::conditional(width, jump, Form::of(src));
+            let (src, imm) = operand(src);
+            op(handler, dst, src, offset, imm)
         }
-        Insn::Jump { width, op: jump, dst, src: Operand::Imm(imm), .. } => {
-            op(Code::JumpImm(width, jump), dst, none, target(), imm)
-        }
-        Insn::Goto { .. } | Insn::GotoLong { .. } => op(Code::Goto, none, none, target(), 0),
-        Insn::MayGoto { .. } => op(Code::MayGoto, none, none, target(), 0),
-        Insn::Call(_) => op(Code::Call, none, none, 0, 0),
-        Insn::Exit => op(Code::Exit, none, none, 0, 0),
+        Insn::Goto { offset } => op(control::goto, none, none, 0, i32::from(offset)),
+        Insn::GotoLong { offset } => op(control::goto, none, none, 0, offset),
+        Insn::MayGoto { offset } => op(control::may_goto, none, none, 0, i32::from(offset)),
+        Insn::Call(Callee::Local(offset)) => op(control::call_local, none, none, 0, offset),
+        Insn::Call(Callee::Register(register)) => op(control::call_register, none, register, 0, 0),
+        Insn::Call(_) => unreachable!("calls to the outside are linked, not decoded"),
+        Insn::Exit => op(control::exit, none, none, 0, 0),
+    }
+}
+
+fn operand(operand: Operand) -> (Reg, i32) {
+    match operand {
+        Operand::Reg(register) => (register, 0),
+        Operand::Imm(imm) => (Reg::R0, imm),
     }
 }

@@ -129,6 +129,7 @@ impl<'m> Regions<'m> {
         let region = &mut self.regions[window.region];
         region.base = base;
         region.bytes = range.len();
+        self.version = self.version.wrapping_add(1);
     }
 
     /// The address under which a program finds this byte of the pages, when a window shows it. Below 4 GiB.
@@ -205,8 +206,6 @@ impl<'m> Regions<'m> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU8;
-
     use super::*;
     use crate::memory::Stack;
 
@@ -217,12 +216,14 @@ mod tests {
         let pages = regions.lend_pages(&mut low);
         let window = regions.open_window(pages, 256..264, true);
         let at = u64::from(regions.page_address(pages, 256));
-        let hint = AtomicU8::new(0);
-        regions.store(at, [7u8; 8], &hint).unwrap();
-        assert!(regions.load::<1>(at + 8, &hint).is_err() && regions.load::<1>(at - 1, &hint).is_err());
+        regions.write(at, &[7; 8]).unwrap();
+        let mut byte = [0];
+        assert!(regions.read(at + 8, &mut byte).is_err() && regions.read(at - 1, &mut byte).is_err());
         regions.move_window(window, 252..260);
-        assert_eq!(regions.load::<8>(at - 4, &hint), Ok([0, 0, 0, 0, 7, 7, 7, 7]));
-        assert!(regions.load::<1>(at + 4, &hint).is_err());
+        let mut bytes = [0; 8];
+        regions.read(at - 4, &mut bytes).unwrap();
+        assert_eq!(bytes, [0, 0, 0, 0, 7, 7, 7, 7]);
+        assert!(regions.read(at + 4, &mut byte).is_err());
         regions.shift(pages, 256..264, 252);
         let mut bytes = [0; 12];
         regions.peek(pages, 252, &mut bytes);

@@ -40,6 +40,9 @@ enum Verb {
     Fuzz(fuzz::Options),
     /// Compare our verifier with the kernel's.
     Parity(parity::Options),
+    /// Ask the running kernel about every program of some objects: what runs in a guest.
+    #[command(hide = true)]
+    Judge(parity::JudgeOptions),
     /// Measure against peers, in turns.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -56,12 +59,17 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    if let Verb::Judge(options) = &cli.verb {
+        // A guest has no cargo and no workspace.
+        return parity::judge(options);
+    }
     let workspace = Workspace::load()?;
     match &cli.verb {
         Verb::Tidy => tidy::command(&workspace),
         Verb::Test(options) => test::command(&workspace, options),
         Verb::Kernels(options) => kernels::command(&workspace, options),
         Verb::Fuzz(options) => fuzz::command(&workspace, options),
+        Verb::Judge(options) => parity::judge(options),
         Verb::Parity(options) => parity::command(&workspace, options),
         Verb::Bench(bench) => bench::command(&workspace, bench),
     }

@@ -15,6 +15,7 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("bpftrace", "bpftrace"),
     ("clang", "clang"),
     ("clang-14", "clang-14"),
+    ("clang-19", "clang-19"),
     ("curl", "curl"),
     ("dpkg-deb", "dpkg"),
     ("ip", "iproute2"),
@@ -25,9 +26,11 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("setcap", "libcap2-bin"),
+    ("tar", "tar"),
     ("tc", "iproute2"),
     ("xz", "xz-utils"),
     ("zcat", "gzip"),
+    ("zstd", "zstd"),
 ];
 
 /// Whether a program is on the `PATH`, or in the folders of system tools that an ordinary user's `PATH` leaves out.

@@ -8,7 +8,7 @@
 //! A street test is a Markdown file whose blocks are the stages of one journey; the stages themselves come from the crate that
 //! runs them, so this room knows no front end and no loader.
 //!
-//! [`readability`] holds sentences to a school grade.
+//! [`programs`] makes random programs that mean something. [`readability`] holds sentences to a school grade.
 //!
 //! ```no_run
 //! use nonna_testkit::{KernelTest, Need, Outcome, Suite};
@@ -34,6 +34,7 @@ mod leaks;
 mod need;
 mod netlink;
 mod pins;
+pub mod programs;
 pub mod readability;
 pub mod street;
 mod suite;

@@ -15,7 +15,8 @@ use nonna_testkit::GuestNeeds;
 
 use crate::workspace::Workspace;
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What guests run.
+pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 const INIT: &str = "guest-init";
 /// A suite of the package that process 1 is in.
 const INIT_SUITE: &str = "kernel";

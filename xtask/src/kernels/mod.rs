@@ -6,9 +6,9 @@
 
 pub mod build;
 mod cpio;
-mod image;
+pub mod image;
 mod modules;
-mod qemu;
+pub mod qemu;
 mod series;
 
 use std::collections::BTreeMap;
@@ -23,7 +23,8 @@ use nonna_testkit::{Pins, Skip, Verdict};
 use crate::packages;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
-use series::{Kernel, SERIES};
+pub use series::Kernel;
+use series::SERIES;
 
 /// How often a guest may try to boot.
 const BOOTS: usize = 3;
@@ -124,7 +125,11 @@ fn boot(workspace: &Workspace, kernel: &Kernel, built: &build::Built, options: &
 
 /// Runs a guest to its end; the second part is what it reported. One that dies before process 1 starts has met with a fault of the
 /// emulator and gets another chance.
-fn run_guest(guest: &qemu::Guest) -> Result<(qemu::Ending, String)> {
+///
+/// # Errors
+///
+/// If QEMU does not start.
+pub fn run_guest(guest: &qemu::Guest) -> Result<(qemu::Ending, String)> {
     let mut boot = 1;
     loop {
         let ending = guest.run()?;

@@ -50,7 +50,7 @@ impl Compared {
     }
 
     /// Programs of one group have one cause, as far as the texts tell.
-    fn group(&self) -> String {
+    pub fn group(&self) -> String {
         match (&self.ours, self.outcome()) {
             (Ours::Broken(why), _) => shape(why),
             (Ours::Refuse { slug, text }, Outcome::FalseRefusal) => {

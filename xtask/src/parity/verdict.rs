@@ -50,6 +50,16 @@ pub struct Table {
 }
 
 impl Table {
+    /// Adds a verdict.
+    pub fn insert(&mut self, heard: Heard) {
+        self.by_program.insert((heard.object.clone(), heard.program.clone()), heard);
+    }
+
+    /// The verdict on a program.
+    pub fn get(&self, object: &str, program: &str) -> Option<&Heard> {
+        self.by_program.get(&(object.to_owned(), program.to_owned()))
+    }
+
     /// Reads one JSON object a line.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
@@ -57,7 +67,7 @@ impl Table {
         for line in text.lines().filter(|line| !line.is_empty()) {
             let heard: Heard =
                 serde_json::from_str(line).with_context(|| format!("parse {}", path.display()))?;
-            table.by_program.insert((heard.object.clone(), heard.program.clone()), heard);
+            table.insert(heard);
         }
         Ok(table)
     }
@@ -73,6 +83,14 @@ impl Table {
     }
 }
 
+/// The running kernel's verdicts on every program of every object in a folder.
+pub fn table(folder: &Path) -> Result<Table> {
+    println!("asking the running kernel");
+    let mut table = Table::default();
+    ask(folder, |heard| table.insert(heard))?;
+    Ok(table)
+}
+
 /// Asks the running kernel about every program of every object in a folder.
 pub fn ask(folder: &Path, mut hear: impl FnMut(Heard)) -> Result<()> {
     let kernel = Kernel::new();
@@ -86,7 +104,8 @@ pub fn ask(folder: &Path, mut hear: impl FnMut(Heard)) -> Result<()> {
     Ok(())
 }
 
-fn ask_one(kernel: &Kernel, name: &str, object: &Object, hear: &mut impl FnMut(Heard)) {
+/// Asks the running kernel about every program of one object.
+pub fn ask_one(kernel: &Kernel, name: &str, object: &Object, hear: &mut impl FnMut(Heard)) {
     let unresolved = format!("unknown#{UNRESOLVED_RELOCATION}");
     let heard = |program: &Program, answer: Result<(), LoadError>| {
         let (verdict, reason, slot) = match answer {

@@ -30,7 +30,9 @@ impl Kernel {
         let mut resolver = Resolver::new(self, &maps);
         resolver.look_up(object)?;
         for (idx, judged) in (0..).zip(&object.programs) {
-            hear(ProgramIdx(idx), program::load(object, judged, btf, &resolver).map(drop));
+            // The end of the log holds the reason, and a whole one may be long.
+            let answer = program::load(object, judged, btf, &resolver, program::LOG_END_BYTES);
+            hear(ProgramIdx(idx), answer.map(drop));
         }
         Ok(())
     }

@@ -99,7 +99,7 @@ impl Kernel {
         let programs = object
             .programs
             .iter()
-            .map(|program| program::load(object, program, btf, &resolver))
+            .map(|program| program::load(object, program, btf, &resolver, program::LOG_BYTES_MAX))
             .collect::<Result<_, _>>()?;
         let loaded = Loaded { maps, programs };
         loaded.fill_slots(object)?;

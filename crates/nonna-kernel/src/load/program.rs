@@ -23,7 +23,12 @@ const LOG_LEVEL: u32 = 1;
 /// First size of the log.
 const LOG_BYTES: usize = 64 * 1024;
 /// Largest size of the log: what the kernel writes beyond is of no use to a reader.
-const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(super) const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Room for the end of the log, which is what kernels since 6.4 keep of one that does not fit (`bpf_verifier_vlog`).
+pub(super) const LOG_END_BYTES: usize = LOG_BYTES;
+
+/// What stands for the log of a program on which the verifier gives up.
+const GAVE_UP: &[u8] = b"the verifier gave up: there are too many instructions to follow";
 
 /// A program in the kernel, closed when dropped. It runs as long as a link or a pin holds it.
 #[derive(Debug)]
@@ -72,12 +77,13 @@ impl AsFd for KernelProgram {
     }
 }
 
-/// Loads one program of an object.
+/// Loads one program of an object; a log may grow to `log_bytes_max`.
 pub(super) fn load(
     object: &Object,
     program: &Program,
     btf: Option<BorrowedFd<'_>>,
     resolver: &Resolver<'_>,
+    log_bytes_max: usize,
 ) -> Result<KernelProgram, LoadError> {
     let (attach_btf_id, attach_btf) = resolver.attach_id(program)?;
     let (insns, fd_array) = resolver.relocate(program)?;
@@ -102,7 +108,11 @@ pub(super) fn load(
     // Without a log first: a program that is accepted, the usual case, needs none.
     let fd = match sys::program_load(&spec) {
         Ok(fd) => fd,
-        Err(error) => load_for_the_log(program, &spec, error)?,
+        // A program on which the verifier gives up has a log of seconds and megabytes that says no more than the number does.
+        Err(error) if log_bytes_max == LOG_END_BYTES && error.raw_os_error() == Some(libc::E2BIG) => {
+            return Err(refusal(program, GAVE_UP, error));
+        }
+        Err(error) => load_for_the_log(program, &spec, error, log_bytes_max)?,
     };
     Ok(KernelProgram {
         fd,
@@ -129,6 +139,7 @@ fn load_for_the_log(
     program: &Program,
     spec: &ProgramSpec<'_>,
     mut error: io::Error,
+    log_bytes_max: usize,
 ) -> Result<OwnedFd, LoadError> {
     let mut size = LOG_BYTES;
     loop {
@@ -139,8 +150,8 @@ fn load_for_the_log(
         };
         let true_size = log.true_size as usize;
         let cut = again.raw_os_error() == Some(libc::ENOSPC) || true_size > size;
-        if cut && size < LOG_BYTES_MAX {
-            size = if true_size > size { true_size } else { size * 4 }.min(LOG_BYTES_MAX);
+        if cut && size < log_bytes_max {
+            size = if true_size > size { true_size } else { size * 4 }.min(log_bytes_max);
             continue;
         }
         if again.raw_os_error() != Some(libc::ENOSPC) {

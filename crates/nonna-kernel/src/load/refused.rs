@@ -64,12 +64,22 @@ fn location(program: &Program, slot: u32) -> Option<Span> {
     program.locations.get(after.checked_sub(1)?).map(|(_, span)| *span)
 }
 
-/// The last sentence before the statistics at the end.
+/// The last sentence before the states and statistics at the end.
 fn reason(log: &str) -> String {
     let is_statistics = |line: &str| {
-        ["processed ", "verification time ", "stack depth ", "insns processed ", "peak_states", "mark_read "]
-            .iter()
-            .any(|start| line.starts_with(start))
+        [
+            "processed ",
+            "verification time ",
+            "stack depth ",
+            "insns processed ",
+            "peak_states",
+            "mark_read ",
+            // Registers at the two ends of a loop.
+            "cur state:",
+            "old state:",
+        ]
+        .iter()
+        .any(|start| line.starts_with(start))
     };
     log.lines()
         .map(str::trim)

@@ -7,7 +7,7 @@
 
 use nonna_bpf::{AluOp, Callee, Insn, MemSize, Operand, Program, Reg};
 
-use super::flow::Flow;
+use super::flow::{Flow, NO_LOOP};
 use super::state::View;
 use crate::functions::Functions;
 use crate::registers;
@@ -70,6 +70,15 @@ impl Demand {
         };
         for (slots, insn) in demand.live_slots.iter_mut().zip(insns) {
             *slots = reads_of_frame(insn);
+        }
+        // What a loop compares decides how often it goes round.
+        for (index, insn) in insns.iter().enumerate() {
+            if let Insn::Jump { dst, src, .. } = *insn
+                && flow.innermost(index) != NO_LOOP
+            {
+                let other = if let Operand::Reg(src) = src { 1 << src.number() } else { 0 };
+                demand.exact[index] |= (1u16 << dst.number() | other) & 0x3ff;
+            }
         }
         demand.pending.extend((0..n as u32).rev());
         demand.settle(insns, flow);

@@ -24,6 +24,8 @@ const MAX_STATES: usize = 48;
 const MAX_STATES_IN_LOOP: usize = 6;
 /// The same while rounds are walked one by one: each may bring its own.
 const MAX_STATES_BY_ROUNDS: usize = 512;
+/// Merges of states at one place before they widen. Between the heads of loops paths only come by so often as there are ways.
+const MAX_JOINS: u32 = 256;
 /// Steps before a program counts as too complex. A straight program of the largest size needs a million.
 const MAX_STEPS: u64 = 6_000_000;
 
@@ -296,7 +298,7 @@ impl Prover<'_> {
         let Some(found) = found else { return };
         let (node, state) = kept.swap_remove(found);
         let merges = self.nodes[node as usize].merges;
-        let merge = if merges < 4 { Merge::Join } else { Merge::Widen(&[]) };
+        let merge = if merges < MAX_JOINS { Merge::Join } else { Merge::Widen(&[]) };
         let merged = state.merge(&path.state, merge, self.environment.uninitialized_stack, &mut self.fresh);
         // A merge that loses a register or slot that is read would refuse what each path allows.
         if self.loses(&merged, &path.state, path.insn) {

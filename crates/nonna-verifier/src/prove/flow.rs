@@ -4,9 +4,11 @@
 //! widenings", 1993): every circle passes through the head of a component, and components nest. All of it is per function;
 //! calls are followed by the explorer.
 
-use nonna_bpf::{Insn, SlotMap};
+use nonna_bpf::{Insn, Reg, SlotMap};
 
+use super::demand::slots_at;
 use crate::functions::{Functions, successors};
+use crate::registers;
 
 /// A component of no loop.
 pub(crate) const NO_LOOP: u32 = u32::MAX;
@@ -18,6 +20,10 @@ pub(crate) struct Loop {
     pub(crate) head: usize,
     /// The loop around it, or [`NO_LOOP`].
     pub(crate) parent: u32,
+    /// Registers that its instructions change.
+    pub(crate) registers: u16,
+    /// Slots of its own frame that its instructions may change.
+    pub(crate) slots: u64,
 }
 
 /// The shape of a program.
@@ -59,6 +65,7 @@ impl Flow {
             let members: Vec<u32> = range.clone().map(|index| index as u32).collect();
             flow.components(&mut search, &members, range.start as u32, NO_LOOP);
         }
+        flow.note_writes(insns);
         for (index, insn) in insns.iter().enumerate() {
             let branches_back = matches!(insn, Insn::Call(_)) && index + 1 < insns.len();
             if branches_back {
@@ -72,6 +79,27 @@ impl Flow {
             flow.meets[functions.range(function).start] = true;
         }
         flow
+    }
+
+    /// Notes for each loop what its instructions change.
+    fn note_writes(&mut self, insns: &[Insn]) {
+        for (index, insn) in insns.iter().enumerate() {
+            let (written, destroyed) = registers::writes(insn);
+            let slots = match *insn {
+                Insn::Store { base: Reg::R10, offset, size, .. }
+                | Insn::Atomic { base: Reg::R10, offset, size, .. } => slots_at(offset, size),
+                // Through another pointer, or by whom the program calls, any slot may change.
+                Insn::Store { .. } | Insn::Atomic { .. } | Insn::Call(_) => u64::MAX,
+                _ => 0,
+            };
+            let mut at = self.innermost[index];
+            while at != NO_LOOP {
+                let around = &mut self.loops[at as usize];
+                around.registers |= written | destroyed;
+                around.slots |= slots;
+                at = around.parent;
+            }
+        }
     }
 
     pub(crate) fn predecessors(&self, insn: usize) -> &[u32] {
@@ -116,7 +144,7 @@ impl Flow {
         while let Some((members, entries, parent)) = pending.pop() {
             for (component, head) in search.strong(&self.successors, &members, &entries) {
                 let id = self.loops.len() as u32;
-                self.loops.push(Loop { head: head as usize, parent });
+                self.loops.push(Loop { head: head as usize, parent, registers: 0, slots: 0 });
                 for member in &component {
                     self.innermost[*member as usize] = id;
                 }

@@ -84,6 +84,16 @@ impl Slot {
         self.content = Content::None;
     }
 
+    /// As [`Slot::blur`], where not even a known 0 stays.
+    pub(crate) fn blur_unknown(&mut self) {
+        for byte in &mut self.bytes {
+            if *byte == Byte::Content {
+                *byte = Byte::Misc;
+            }
+        }
+        self.content = Content::None;
+    }
+
     pub(crate) fn spilled(&self) -> Option<&Value> {
         if let Content::Value(value) = &self.content { Some(value) } else { None }
     }

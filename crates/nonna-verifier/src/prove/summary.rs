@@ -100,6 +100,7 @@ impl Prover<'_> {
 
     fn open(&mut self, path: &mut Path, which: u32, depth: usize, tries: u32, guess: Guess, bounded: bool) {
         let mut state = guess.state;
+        self.forget_idle(&mut state, path.insn, which, depth);
         let (mut ranking, mut even, mut changing) = (Vec::new(), Vec::new(), Vec::new());
         for (location, moved) in &guess.moves {
             if moved.is_some_and(|moved| moved.low == 0 && moved.high == 0) {
@@ -133,6 +134,28 @@ impl Prover<'_> {
             bounded,
             trips: guess.trips,
         });
+    }
+
+    /// Forgets the numbers that the loop changes and on which nothing depends, as far as is known by now.
+    fn forget_idle(&self, state: &mut State, head: usize, which: u32, depth: usize) {
+        let Some(found) = self.flow.loops.get(which as usize) else { return };
+        let view = self.demand.settled_view(head);
+        let (registers, slots) = (found.registers & !view.exact_registers, found.slots & !view.exact_slots);
+        let frame = state.frame_at(depth);
+        for (number, value) in frame.registers.iter_mut().enumerate() {
+            if registers & (1 << number) != 0
+                && let Value::Number(_) = value
+            {
+                *value = Value::unknown();
+            }
+        }
+        for (index, slot) in frame.slots.iter_mut().enumerate() {
+            if slots & 1u64.checked_shl(index as u32).unwrap_or(0) != 0
+                && let Content::Value(Value::Number(_)) = slot.content
+            {
+                slot.blur_unknown();
+            }
+        }
     }
 
     /// A path has come round: whether the loop's state covers it, so that it ends here.
@@ -247,7 +270,7 @@ impl Prover<'_> {
         for pass in 0..MAX_PASSES {
             let (backs, bases) = self.round(path, &state, which, depth, callback)?;
             let alike: Vec<State> = backs.into_iter().filter(|back| back.same_shape(&state)).collect();
-            note_moves(&mut moves, &bases, &alike);
+            note_moves(&mut moves, &bases, &alike, pass < 2);
             let mut renaming = Renaming::default();
             let views = self.views(path, false);
             if alike.iter().all(|back| state.covers(back, &views, uninitialized, &mut renaming)) {
@@ -292,7 +315,7 @@ impl Prover<'_> {
         for _ in 0..3 {
             let (backs, bases) = self.round(path, &tried, which, depth, callback)?;
             let alike: Vec<State> = backs.into_iter().filter(|back| back.same_shape(&tried)).collect();
-            note_moves(&mut guess.moves, &bases, &alike);
+            note_moves(&mut guess.moves, &bases, &alike, false);
             let mut renaming = Renaming::default();
             let mut joined = path.state.clone();
             let mut holds = true;
@@ -446,8 +469,9 @@ impl Prover<'_> {
     }
 }
 
-/// Adds what a walk showed of how values move.
-fn note_moves(moves: &mut Moves, bases: &[(Location, Id)], backs: &[State]) {
+/// Adds what a walk showed of how values move. Of a guess that is too wide it says nothing if a value got lost: it may have
+/// wrapped only there.
+fn note_moves(moves: &mut Moves, bases: &[(Location, Id)], backs: &[State], is_narrow: bool) {
     for back in backs {
         for (location, base) in bases {
             let moved = value_at(back, *location).map(Value::progress).filter(|moved| moved.base == *base);
@@ -459,6 +483,7 @@ fn note_moves(moves: &mut Moves, bases: &[(Location, Id)], backs: &[State]) {
                             let both = known.join(Progress { base: 1, ..moved });
                             (both.base != 0).then_some(both)
                         }
+                        (known, None) if !is_narrow => known,
                         _ => None,
                     }
                 }

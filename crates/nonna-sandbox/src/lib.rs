@@ -23,7 +23,7 @@ pub mod pcap;
 mod program;
 pub mod recording;
 mod run;
-mod slugs;
+pub mod slugs;
 
 pub use budget::Budget;
 pub use context::Context;

@@ -1,8 +1,16 @@
-//! The slugs of this room: what can be wrong with what a program is run on.
+//! The slugs of this room: what can be wrong with a program, with what it is run on, and with how it runs.
 
 nonna_diag::declare_slugs! {
     /// A recorded context that is no JSON object, or a value that does not fit its place.
     BAD_CONTEXT = "bad-context", Error, "a context that cannot be made";
     /// A field that the context of this program type does not have.
     NO_CONTEXT_FIELD = "no-context-field", Error, "a context has no such field";
+    /// Text that should be bytes in hex.
+    BAD_HEX = "bad-hex", Error, "text that is not bytes in hex";
+    /// Assembly text that is no program.
+    BAD_ASSEMBLY = "bad-assembly", Error, "assembly text that is no instruction";
+    /// A program that no engine can run.
+    CANNOT_RUN = "cannot-run", Error, "a program that cannot run in the sandbox";
+    /// A run that was stopped.
+    RUN_STOPPED = "run-stopped", Error, "a program did what it may not do and was stopped";
 }

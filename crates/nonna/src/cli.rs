@@ -1,9 +1,13 @@
 //! The command line as types: help, man pages and completions come from these definitions.
 
+mod sandbox;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use sandbox::{AsmArgs, ConformanceArgs, DisasmArgs, Made, SandboxArgs, SandboxJob};
 
 /// Watches over this machine, and says in plain words what it sees.
 #[derive(Debug, Parser)]
@@ -72,6 +76,8 @@ pub enum Verb {
     Check(CheckArgs),
     /// Compile a script to an eBPF object file
     Build(BuildArgs),
+    /// Run, read and write eBPF programs outside the kernel
+    Sandbox(SandboxArgs),
     /// Tell what this kernel allows
     Doctor,
     /// Explain a diagnostic or an event

@@ -6,5 +6,6 @@ pub mod doctor;
 pub mod explain;
 pub mod list;
 pub mod manual;
+pub mod sandbox;
 pub mod trace;
 pub mod watch;

@@ -14,10 +14,12 @@ fn stdout(args: &[&str]) -> String {
 
 #[test]
 fn help_is_pinned() {
-    let verbs = ["watch", "trace", "list", "check", "build", "doctor", "explain"];
+    let verbs = ["watch", "trace", "list", "check", "build", "sandbox", "doctor", "explain"];
+    let jobs = ["sandbox conformance", "sandbox disasm", "sandbox asm"];
     let mut text = stdout(&["--help"]);
-    for verb in verbs {
-        text.push_str(&format!("\n=== {verb}\n{}", stdout(&[verb, "--help"])));
+    for verb in verbs.into_iter().chain(jobs) {
+        let args: Vec<&str> = verb.split(' ').chain(["--help"]).collect();
+        text.push_str(&format!("\n=== {verb}\n{}", stdout(&args)));
     }
     insta::assert_snapshot!(text);
 }

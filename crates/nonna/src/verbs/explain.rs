@@ -11,10 +11,14 @@ use crate::verbs::watch::builtin_events;
 
 /// Every slug of every room.
 pub fn slugs() -> impl Iterator<Item = &'static SlugInfo> {
-    [nonna_script::SLUGS, nonna_codegen::SLUGS, nonna_verifier::SLUGS, nonna_kernel::SLUGS]
-        .into_iter()
-        .flatten()
-        .copied()
+    let rooms = [
+        nonna_script::SLUGS,
+        nonna_codegen::SLUGS,
+        nonna_verifier::SLUGS,
+        nonna_kernel::SLUGS,
+        nonna_sandbox::SLUGS,
+    ];
+    rooms.into_iter().flatten().copied()
 }
 
 /// Prints a page, or a list of names.

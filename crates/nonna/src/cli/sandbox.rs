@@ -1,0 +1,88 @@
+//! The command line of `nonna sandbox`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// Arguments of `sandbox`.
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// What to do there.
+    #[command(subcommand)]
+    pub job: SandboxJob,
+}
+
+/// One job each.
+#[derive(Debug, Subcommand)]
+pub enum SandboxJob {
+    /// Run a program given as hex bytes on standard input, and print r0 in hex
+    ///
+    /// This is what the public bpf_conformance suite expects of a plugin. The program gets the memory in r1 and its length
+    /// in r2, and may call these helpers: 0 puts the low bytes of its arguments together, 1 flips bits of memory
+    /// (r1, r2 bytes) with 42, 2 does nothing, 3 takes a square root, 4 compares two strings, 5 returns r1 and ends the program if
+    /// that is 0.
+    Conformance(ConformanceArgs),
+    /// Print the instructions of an object file, of raw bytes or of hex bytes
+    Disasm(DisasmArgs),
+    /// Make a program of text in the form that the kernel's verifier prints
+    Asm(AsmArgs),
+}
+
+/// Arguments of `sandbox conformance`.
+#[derive(Debug, Args)]
+pub struct ConformanceArgs {
+    /// The memory as hex bytes; none means no memory
+    #[arg(value_name = "MEMORY_HEX")]
+    pub memory: Vec<String>,
+    /// Run it in the interpreter, which is what happens anyway
+    #[arg(long)]
+    pub interpret: bool,
+}
+
+/// Arguments of `sandbox disasm`.
+#[derive(Debug, Args)]
+pub struct DisasmArgs {
+    /// The file, or - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only this program of an object file
+    #[arg(short, long, value_name = "NAME")]
+    pub program: Option<String>,
+    /// Print opcodes too, as the kernel does
+    #[arg(long)]
+    pub opcodes: bool,
+}
+
+/// What `sandbox asm` makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Made {
+    /// An ELF object file with one program
+    Object,
+    /// The instructions as they lie in memory
+    Bytes,
+    /// The same bytes in hex
+    Hex,
+}
+
+/// Arguments of `sandbox asm`.
+#[derive(Debug, Args)]
+pub struct AsmArgs {
+    /// The text, or - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The file to write (hex goes to standard output without it)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// What to make
+    #[arg(long = "as", value_enum, value_name = "WHAT", default_value_t = Made::Object)]
+    pub made: Made,
+    /// The section of an object file, which says what kind of program it is
+    #[arg(long, value_name = "NAME", default_value = "xdp")]
+    pub section: String,
+    /// The name of the program in an object file
+    #[arg(long, value_name = "NAME", default_value = "program")]
+    pub name: String,
+    /// The licence of an object file
+    #[arg(long, value_name = "TEXT", default_value = "GPL")]
+    pub license: String,
+}

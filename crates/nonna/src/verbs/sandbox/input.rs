@@ -1,0 +1,35 @@
+//! Files and standard input as bytes, of a size that memory bears.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::outcome::Trouble;
+
+/// The longest input: a program of a million instructions takes 8 MiB, and in hex six times that.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// The bytes of a file, or of standard input for `-`, and the name that diagnostics give them.
+///
+/// # Errors
+///
+/// Where it cannot be read, or is too long.
+pub fn read(file: &Path) -> Result<(String, Vec<u8>), Trouble> {
+    let is_stdin = file.as_os_str() == "-";
+    let name = if is_stdin { "<stdin>".to_owned() } else { file.display().to_string() };
+    let mut bytes = Vec::new();
+    let length = if is_stdin {
+        std::io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(file).and_then(|opened| opened.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+    };
+    let length = length.with_context(|| format!("read {name}"))?;
+    if length as u64 > MAX_BYTES {
+        return Err(Trouble::Environment {
+            message: format!("{name} is longer than {} MiB, more than any program", MAX_BYTES >> 20),
+            help: Vec::new(),
+        });
+    }
+    Ok((name, bytes))
+}

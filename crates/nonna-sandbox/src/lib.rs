@@ -23,6 +23,7 @@ pub mod pcap;
 mod program;
 pub mod recording;
 mod run;
+pub mod runtime;
 pub mod slugs;
 
 pub use budget::Budget;

@@ -5,6 +5,12 @@ nonna_diag::declare_slugs! {
     BAD_CONTEXT = "bad-context", Error, "a context that cannot be made";
     /// A field that the context of this program type does not have.
     NO_CONTEXT_FIELD = "no-context-field", Error, "a context has no such field";
+    /// A file that is no capture, or a damaged one.
+    BAD_CAPTURE = "bad-capture", Error, "a capture file that cannot be read";
+    /// A name that no program of the object has, or none where one is needed.
+    NO_SUCH_PROGRAM = "no-such-program", Error, "an object has no such program";
+    /// A file that is no object, or a damaged one.
+    UNREADABLE_OBJECT = "unreadable-object", Error, "a file that is no eBPF object";
     /// Text that should be bytes in hex.
     BAD_HEX = "bad-hex", Error, "text that is not bytes in hex";
     /// Assembly text that is no program.

@@ -15,7 +15,7 @@ fn stdout(args: &[&str]) -> String {
 #[test]
 fn help_is_pinned() {
     let verbs = ["watch", "trace", "list", "check", "build", "sandbox", "doctor", "explain"];
-    let jobs = ["sandbox conformance", "sandbox disasm", "sandbox asm"];
+    let jobs = ["sandbox run", "sandbox conformance", "sandbox disasm", "sandbox asm"];
     let mut text = stdout(&["--help"]);
     for verb in verbs.into_iter().chain(jobs) {
         let args: Vec<&str> = verb.split(' ').chain(["--help"]).collect();

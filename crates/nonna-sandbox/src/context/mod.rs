@@ -164,13 +164,8 @@ impl Context {
         }
     }
 
-    /// Pages that the context of a program of this type needs for this input. They serve any number of runs whose input is
-    /// not longer.
-    ///
-    /// # Errors
-    ///
-    /// Where the system has no room below 4 GiB.
-    pub fn pages(program_type: ProgramType, input: &Input) -> std::io::Result<LowPages> {
+    /// Bytes of pages that the context of a program of this type needs for this input.
+    pub fn page_bytes(program_type: ProgramType, input: &Input) -> usize {
         let room = match layout(program_type, input.attach_type) {
             Layout::Fields { .. } => match program_type {
                 ProgramType::Xdp => xdp::room(input),
@@ -179,7 +174,16 @@ impl Context {
             },
             _ => input.memory.len().max(images::room(&input.arguments, &input.images)),
         };
-        LowPages::new(ROOM + room)
+        ROOM + room
+    }
+
+    /// Pages of as many bytes. They serve any number of runs, one after the other, that need no more.
+    ///
+    /// # Errors
+    ///
+    /// Where the system has no room below 4 GiB.
+    pub fn pages(program_type: ProgramType, input: &Input) -> std::io::Result<LowPages> {
+        LowPages::new(Context::page_bytes(program_type, input))
     }
 
     /// Makes the context of a program of this type.

@@ -2,6 +2,7 @@
 //! same bytes.
 
 mod cases;
+mod objects;
 mod packets;
 
 use std::process::ExitCode;
@@ -24,6 +25,11 @@ fn main() -> ExitCode {
         .test(KernelTest::new("tc_programs_do_the_same", &needs, || compare(cases::TC)))
         .test(KernelTest::new("cgroup_programs_do_the_same", &needs, || compare(cases::CGROUP)))
         .test(KernelTest::new("socket_filters_do_the_same", &needs, || compare(cases::SOCKET_FILTER)))
+        .test(KernelTest::new(
+            "programs_of_clang_do_the_same",
+            &needs,
+            objects::programs_of_clang_do_the_same,
+        ))
         .main()
 }
 

@@ -15,6 +15,8 @@ pub struct SandboxArgs {
 /// One job each.
 #[derive(Debug, Subcommand)]
 pub enum SandboxJob {
+    /// Run a program of an object file on a packet, a capture, memory or a context
+    Run(SandboxRunArgs),
     /// Run a program given as hex bytes on standard input, and print r0 in hex
     ///
     /// This is what the public bpf_conformance suite expects of a plugin. The program gets the memory in r1 and its length
@@ -85,4 +87,55 @@ pub struct AsmArgs {
     /// The licence of an object file
     #[arg(long, value_name = "TEXT", default_value = "GPL")]
     pub license: String,
+}
+
+/// Arguments of `sandbox run`.
+#[derive(Debug, Args)]
+pub struct SandboxRunArgs {
+    /// The object file (`clang -target bpf` makes such files)
+    #[arg(value_name = "FILE.o")]
+    pub file: PathBuf,
+    /// Which program, by name; needed where the file has several
+    #[arg(short, long, value_name = "NAME")]
+    pub program: Option<String>,
+    /// What it runs on.
+    #[command(flatten)]
+    pub on: RunOn,
+    /// What runs it
+    #[arg(long, value_enum, default_value_t = Engine::Interpreter)]
+    pub engine: Engine,
+    /// Run it so many times on the same input, and tell the mean time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+    /// Write packets that the program changed to this file
+    #[arg(long, value_name = "FILE")]
+    pub write_pcap: Option<PathBuf>,
+    /// Run it without verifying it first
+    #[arg(long)]
+    pub unverified: bool,
+}
+
+/// What a program runs on: one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct RunOn {
+    /// A packet in hexadecimal digits, from the Ethernet header on
+    #[arg(long, value_name = "HEX")]
+    pub packet: Option<String>,
+    /// Every packet of a capture file (pcap or pcapng)
+    #[arg(long, value_name = "FILE")]
+    pub pcap: Option<PathBuf>,
+    /// Memory in hexadecimal digits: its address in r1, its length in r2
+    #[arg(long, value_name = "HEX")]
+    pub memory: Option<String>,
+    /// A context in JSON (docs/sandbox.md lists the fields); @FILE reads it from a file
+    #[arg(long, value_name = "JSON")]
+    pub context: Option<String>,
+}
+
+/// What runs instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// One by one, with every access checked
+    Interpreter,
 }

@@ -3,8 +3,12 @@
 mod asm;
 mod conformance;
 mod disasm;
+mod given;
 mod hex;
 mod input;
+mod object;
+mod report;
+mod run;
 
 use crate::cli::{Global, SandboxArgs, SandboxJob};
 use crate::outcome::Outcome;
@@ -12,6 +16,7 @@ use crate::outcome::Outcome;
 /// Does the job.
 pub fn run(args: &SandboxArgs, global: &Global) -> Outcome {
     match &args.job {
+        SandboxJob::Run(args) => run::run(args, global),
         SandboxJob::Conformance(args) => conformance::run(args, global),
         SandboxJob::Disasm(args) => disasm::run(args, global),
         SandboxJob::Asm(args) => asm::run(args, global),

@@ -1,0 +1,62 @@
+//! An object made by clang, in the sandbox and in the kernel: the same verdicts, packets and marks.
+
+use nonna_bpf::{Object, ProgramIdx, ProgramType};
+use nonna_kernel::{Kernel, TestRun};
+use nonna_sandbox::NoHelpers;
+use nonna_sandbox::context::Input;
+use nonna_sandbox::runtime::Sandbox;
+use nonna_testkit::Outcome;
+use nonna_verifier::verify_structure;
+
+use crate::packets;
+
+/// Packets for each program.
+const N_PACKETS: u64 = 3_000;
+
+pub fn programs_of_clang_do_the_same() -> Outcome {
+    let bytes = include_bytes!("../objects/filter.o");
+    let verified =
+        verify_structure(Object::from_elf(bytes, None)?).map_err(|rejection| format!("{rejection:?}"))?;
+    let loaded = Kernel::new().load(&verified)?;
+    let mut sandboxed = Sandbox::default().load(&verified)?;
+    let mut verdicts = std::collections::BTreeMap::new();
+    for (index, program) in verified.object().programs.iter().enumerate() {
+        for seed in 0..N_PACKETS {
+            let packet = packets::random(seed);
+            let input =
+                Input { attach_type: program.attach_type, packet: packet.clone(), ..Input::default() };
+            let ours = sandboxed.run(ProgramIdx(index as u32), &input, &mut NoHelpers)?;
+            let is_xdp = program.program_type == ProgramType::Xdp;
+            let context = if is_xdp { vec![] } else { vec![0; 192] };
+            let run = TestRun { data: &packet, context: &context, repeat: 0 };
+            let theirs = loaded.programs()[index].test_run(&run)?;
+            let name = &program.name;
+            assert_eq!(ours.result as u32, theirs.return_value, "{name} over {packet:02x?}");
+            let hidden = if program.program_type == ProgramType::CgroupSkb { 14 } else { 0 };
+            let bytes = ours.packet.ok_or("a packet")?;
+            assert_eq!(bytes[hidden..], theirs.data[hidden..], "{name} over {packet:02x?}");
+            if !is_xdp {
+                assert_eq!(
+                    ours.context[8..12],
+                    theirs.context[8..12],
+                    "the mark of {name} over {packet:02x?}"
+                );
+            }
+            *verdicts.entry((name.clone(), theirs.return_value)).or_insert(0) += 1;
+        }
+    }
+    // Every way out was taken.
+    let seen: Vec<_> = verdicts.keys().map(|(name, verdict)| (name.as_str(), *verdict)).collect();
+    let expected = [
+        ("guard", 1),
+        ("guard", 2),
+        ("guard", 3),
+        ("meter", 0),
+        ("meter", 1),
+        ("shape", 0),
+        ("shape", 3),
+        ("shape", 7),
+    ];
+    assert_eq!(seen, expected, "{verdicts:?}");
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! An object file, and the one program of it that is wanted.
+
+use std::path::Path;
+
+use nonna_bpf::{ElfError, Object, ProgramIdx, SlotTarget};
+use nonna_btf::Btf;
+use nonna_diag::{Diagnostic, Sources, nearest};
+use nonna_sandbox::slugs::{NO_SUCH_PROGRAM, UNREADABLE_OBJECT};
+
+use super::input;
+use crate::outcome::Trouble;
+
+/// Where Linux shows its own types.
+const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
+
+/// The kernel's types, where there is a kernel that shows them.
+pub fn kernel_types() -> Option<Btf> {
+    Btf::parse(std::fs::read(KERNEL_TYPES).ok()?).ok()
+}
+
+/// Reads an object of which only the wanted program is left, with what its program arrays hold; the wanted one is the first.
+pub fn read(file: &Path, wanted: Option<&str>) -> Result<Object, Trouble> {
+    let (name, bytes) = input::read(file)?;
+    let reading = match Object::from_elf_apart(&bytes, None) {
+        Err(ElfError::TargetNeeded) => Object::from_elf_apart(&bytes, kernel_types().as_ref()),
+        Ok(reading) if reading.unread.iter().any(|(_, error)| *error == ElfError::TargetNeeded) => {
+            Object::from_elf_apart(&bytes, kernel_types().as_ref())
+        }
+        other => other,
+    };
+    let reading = reading.map_err(|error| {
+        let diagnostic = Diagnostic::new(&UNREADABLE_OBJECT, format!("{name} cannot be read: {error}"));
+        refused(diagnostic.help("make it with `clang -O2 -g -target bpf -c`"))
+    })?;
+    let programs = &reading.object.programs;
+    let names = || programs.iter().map(|program| program.name.as_str());
+    if let Some((_, error)) =
+        reading.unread.iter().find(|(unread, _)| wanted.is_none_or(|name| name == unread))
+    {
+        let what = wanted.map_or_else(|| name.clone(), |wanted| format!("program `{wanted}` of {name}"));
+        return Err(refused(Diagnostic::new(&UNREADABLE_OBJECT, format!("{what} cannot be read: {error}"))));
+    }
+    let index = match wanted {
+        Some(wanted) => programs.iter().position(|program| program.name == wanted),
+        None => (programs.len() == 1).then_some(0),
+    };
+    let Some(index) = index else {
+        let has = match programs.len() {
+            0 => format!("{name} has no programs"),
+            _ => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        let message = match wanted {
+            Some(wanted) => format!("{name} has no program `{wanted}`"),
+            None => format!("{name} does not have one program, so name one"),
+        };
+        let near =
+            wanted.and_then(|wanted| nearest(wanted, names(), 1).first().map(|near| (*near).to_owned()));
+        let diagnostic = Diagnostic::new(&NO_SUCH_PROGRAM, message).note(has);
+        return Err(refused(match near {
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+            None => diagnostic.help("name the program with --program"),
+        }));
+    };
+    Ok(only(reading.object, ProgramIdx(index as u32)))
+}
+
+fn refused(diagnostic: Diagnostic) -> Trouble {
+    Trouble::Diagnostics(vec![diagnostic], Sources::new())
+}
+
+/// Leaves a program and those that program arrays hold.
+fn only(mut object: Object, wanted: ProgramIdx) -> Object {
+    let in_arrays =
+        object.maps.iter().flat_map(|map| &map.extra.slots).filter_map(|slot| match slot.target {
+            SlotTarget::Program(program) => Some(program),
+            SlotTarget::Map(_) => None,
+        });
+    let mut kept = vec![wanted];
+    for program in in_arrays {
+        if !kept.contains(&program) {
+            kept.push(program);
+        }
+    }
+    let new = |old: ProgramIdx| kept.iter().position(|kept| *kept == old).expect("it was kept") as u32;
+    for map in &mut object.maps {
+        for slot in &mut map.extra.slots {
+            if let SlotTarget::Program(program) = &mut slot.target {
+                *program = ProgramIdx(new(*program));
+            }
+        }
+    }
+    object.programs = kept.iter().map(|program| object.programs[program.0 as usize].clone()).collect();
+    object
+}

@@ -1,0 +1,165 @@
+//! `nonna sandbox run`: reads, verifies, runs, tells.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use anyhow::Context;
+use nonna_bpf::{Object, Program, ProgramIdx};
+use nonna_diag::Sources;
+use nonna_sandbox::context::{Input, verdict};
+use nonna_sandbox::pcap::{CaptureWriter, Captured};
+use nonna_sandbox::runtime::{Loaded, Repeated, RunError, Sandbox};
+use nonna_verifier::verify_structure;
+
+use super::report::{CaptureReport, Report};
+use super::{given, object};
+use crate::cli::{Global, SandboxRunArgs};
+use crate::outcome::{Done, Outcome, Trouble};
+
+/// The program that was asked for.
+const WANTED: ProgramIdx = ProgramIdx(0);
+/// `LINKTYPE_ETHERNET`
+const ETHERNET: u32 = 1;
+
+/// Runs the program on what the command line gives it.
+pub fn run(args: &SandboxRunArgs, global: &Global) -> Outcome {
+    let object = object::read(&args.file, args.program.as_deref())?;
+    let program = object.programs[WANTED.0 as usize].clone();
+    let mut loaded = load(object, args.unverified)?;
+    let mut host = super::report::Lines::default();
+    let report = Report { program: &program, global };
+    let failed = |error| run_trouble(error, &program, None);
+    if let Some(file) = &args.on.pcap {
+        let told = over_capture(&mut loaded, &program, args, file, &mut host)?;
+        report.capture(&told, &host)?;
+    } else if let Some(text) = &args.on.memory {
+        let mut memory = given::hex("--memory", text)?;
+        let before = memory.clone();
+        let repeated = loaded.run_on_memory_repeatedly(WANTED, &mut memory, &mut host, args.repeat);
+        report.memory(&repeated.map_err(failed)?, (&before, &memory), &host)?;
+    } else {
+        let (input, text) = match (&args.on.packet, &args.on.context) {
+            (Some(packet), _) => {
+                let packet = given::hex("--packet", packet)?;
+                (Input { attach_type: program.attach_type, packet, ..Input::default() }, None)
+            }
+            (None, context) => {
+                let types = object::kernel_types();
+                let text = context.as_deref().unwrap_or_default();
+                let (input, text) = given::context(&program, types.as_ref(), text)?;
+                (input, Some(text))
+            }
+        };
+        let repeated = loaded.run_repeatedly(WANTED, &input, &mut host, args.repeat);
+        let repeated = repeated.map_err(|error| run_trouble(error, &program, text.as_ref()))?;
+        write_changed(args, &input, &repeated)?;
+        report.single(&repeated, &input, &host)?;
+    }
+    Ok(Done::Fine)
+}
+
+fn load(object: Object, unverified: bool) -> Result<Loaded, Trouble> {
+    let sandbox = Sandbox::default();
+    let loaded = if unverified {
+        sandbox.load_unproved(&object)
+    } else {
+        let verified = verify_structure(object)
+            .map_err(|rejection| Trouble::Refused(rejection.diagnostics, Sources::new()))?;
+        sandbox.load(&verified)
+    };
+    loaded.map_err(|error| Trouble::Environment {
+        message: error.to_string(),
+        help: vec!["docs/sandbox.md lists the maps that the sandbox has".to_owned()],
+    })
+}
+
+/// Why a run failed, in words.
+fn run_trouble(error: RunError, program: &Program, text: Option<&given::Text>) -> Trouble {
+    match (&error, text) {
+        (RunError::Context(wrong), Some(text)) => text.refused(program, wrong),
+        (RunError::Memory(_), _) => anyhow::Error::from(error).into(),
+        _ => Trouble::Diagnostics(vec![error.diagnostic(program)], Sources::new()),
+    }
+}
+
+/// Writes the packet of a single run, if it changed and that was asked for.
+fn write_changed(args: &SandboxRunArgs, input: &Input, repeated: &Repeated) -> anyhow::Result<()> {
+    let (Some(file), Some(packet)) = (&args.write_pcap, &repeated.first.packet) else { return Ok(()) };
+    let mut writer = writer(file)?;
+    if *packet != input.packet {
+        let (time, original_bytes) = (std::time::Duration::ZERO, 0);
+        let packet = Captured { time, original_bytes, bytes: packet.clone(), link: ETHERNET };
+        writer.write(&packet).with_context(|| format!("write {}", file.display()))?;
+    }
+    finish(writer, file)
+}
+
+fn writer(file: &Path) -> anyhow::Result<CaptureWriter<BufWriter<File>>> {
+    let create =
+        || -> anyhow::Result<_> { Ok(CaptureWriter::new(BufWriter::new(File::create(file)?), ETHERNET)?) };
+    create().with_context(|| format!("write {}", file.display()))
+}
+
+fn finish(writer: CaptureWriter<BufWriter<File>>, file: &Path) -> anyhow::Result<()> {
+    let flushed = writer.into_inner().into_inner().map(drop);
+    flushed.map_err(std::io::IntoInnerError::into_error).with_context(|| format!("write {}", file.display()))
+}
+
+/// Runs over every packet of a capture.
+fn over_capture(
+    loaded: &mut Loaded,
+    program: &Program,
+    args: &SandboxRunArgs,
+    file: &Path,
+    host: &mut super::report::Lines,
+) -> Result<CaptureReport, Trouble> {
+    let mut writer = args.write_pcap.as_deref().map(writer).transpose()?;
+    let mut told = CaptureReport::new(file, args.write_pcap.as_deref());
+    for packet in given::capture(file)? {
+        let packet = packet.map_err(|error| given::capture_trouble(file, error))?;
+        if packet.link != ETHERNET {
+            *told.left_out.entry(format!("link type {} instead of Ethernet", packet.link)).or_default() += 1;
+            continue;
+        }
+        let input =
+            Input { attach_type: program.attach_type, packet: packet.bytes.clone(), ..Input::default() };
+        let repeated = match loaded.run_repeatedly(WANTED, &input, host, args.repeat) {
+            Ok(repeated) => repeated,
+            Err(RunError::Context(wrong)) => {
+                *told.left_out.entry(wrong.to_string()).or_default() += 1;
+                continue;
+            }
+            Err(error) => return Err(run_trouble(error, program, None)),
+        };
+        told.count(verdict_name(program, repeated.first.result), &repeated);
+        let Some(after) = repeated.first.packet.filter(|after| *after != packet.bytes) else { continue };
+        told.n_changed += 1;
+        if let Some(writer) = &mut writer {
+            // What the capture cut off is still missing.
+            let cut = packet.original_bytes.saturating_sub(packet.bytes.len() as u32);
+            let original_bytes = after.len() as u32 + cut;
+            let changed = Captured { original_bytes, bytes: after, ..packet };
+            let write = writer.write(&changed);
+            write.with_context(|| format!("write {}", told.written.clone().unwrap_or_default()))?;
+        }
+    }
+    if let (Some(writer), Some(file)) = (writer, &args.write_pcap) {
+        finish(writer, file)?;
+    }
+    Ok(told)
+}
+
+/// A result by name where its program type has names for it.
+pub fn verdict_name(program: &Program, result: u64) -> String {
+    // Hooks look at 32 bits.
+    let low = result as u32;
+    match verdict(program.program_type, program.attach_type, low) {
+        Some(name) => name.to_owned(),
+        None => low.cast_signed().to_string(),
+    }
+}
+
+/// Verdicts, and how many packets got each.
+pub type Verdicts = BTreeMap<String, u64>;

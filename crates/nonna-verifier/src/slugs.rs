@@ -65,6 +65,8 @@ nonna_diag::declare_slugs! {
     RETURN_VALUE = "return-value", Error, "a return value that the hook does not know";
     /// A call that may sleep where nobody may.
     MUST_NOT_SLEEP = "must-not-sleep", Error, "a call that may sleep where nobody may";
+    /// A hook that does not allow the program, or a call in it.
+    WRONG_HOOK = "wrong-hook", Error, "a hook that does not allow this";
     /// A type that the kernel does not have.
     UNKNOWN_TYPE = "unknown-type", Error, "a type or field that the kernel does not have";
     /// A part of the kernel's interface that is not modelled here.

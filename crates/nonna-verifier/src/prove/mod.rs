@@ -11,6 +11,7 @@ mod explore;
 mod failure;
 mod fields;
 mod flow;
+mod hook;
 mod memory;
 mod state;
 mod step;
@@ -172,6 +173,7 @@ impl<'a> Prover<'a> {
 
     /// Walks the program, then its global functions and the functions that helpers call later.
     fn walk_all(&mut self) -> Result<(), Failure> {
+        self.check_hook()?;
         let entry = self.entry_state();
         self.walk_from(0, entry)?;
         for function in 1..self.functions.len() {

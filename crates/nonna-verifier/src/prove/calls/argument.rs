@@ -511,7 +511,7 @@ impl Prover<'_> {
         }
     }
 
-    fn check_dynptr(
+    pub(crate) fn check_dynptr(
         &mut self,
         state: &mut State,
         at: usize,

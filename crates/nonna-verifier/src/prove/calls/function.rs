@@ -5,16 +5,16 @@
 
 use std::rc::Rc;
 
-use nonna_bpf::{Callee, Helper, Insn};
-use nonna_btf::{Btf, Linkage, Type, TypeId};
+use nonna_bpf::{Callee, DynptrUse, Helper, Insn};
+use nonna_btf::{Btf, Kind as BtfKind, Linkage, Type, TypeId};
 
 use super::super::Prover;
 use super::super::explore::{Decision, Path};
 use super::super::failure::Failure;
 use super::super::memory::Way;
 use super::super::state::{Frame, Role, State};
-use super::super::step::Next;
-use super::super::value::{Kind, Pointer, Value};
+use super::super::step::{Next, typed};
+use super::super::value::{Kind, Pointer, Trust, Types, Value};
 use crate::slugs;
 
 /// Functions that may be active at once (`MAX_CALL_FRAMES`).
@@ -25,7 +25,17 @@ pub(crate) const MAX_FRAMES: usize = 8;
 pub(crate) enum Parameter {
     Number,
     Context,
-    Memory { bytes: u32, nullable: bool },
+    Memory {
+        bytes: u32,
+        nullable: bool,
+    },
+    /// A trusted pointer to a structure of the kernel (`__arg_trusted`).
+    Typed {
+        type_id: u32,
+        nullable: bool,
+    },
+    /// A dynamic pointer.
+    Dynptr,
 }
 
 impl Prover<'_> {
@@ -80,7 +90,7 @@ impl Prover<'_> {
         let mut parameters = Vec::new();
         for (index, param) in prototype.params.iter().enumerate() {
             let tags = argument_tags(btf, id, index as u32);
-            parameters.push(parameter(btf, param.type_id, &tags).ok_or_else(unreadable)?);
+            parameters.push(parameter(btf, self.kernel, param.type_id, &tags).ok_or_else(unreadable)?);
         }
         if parameters.len() > 5 {
             return Err(unreadable());
@@ -124,6 +134,23 @@ impl Prover<'_> {
                 (Parameter::Context, Value::Pointer(pointer)) => {
                     pointer.kind == Kind::Context && pointer.is_fixed() && pointer.offset == 0
                 }
+                (Parameter::Dynptr, Value::Pointer(pointer)) => {
+                    let mut unused = super::helper::Arguments::default();
+                    self.check_dynptr(state, at, register, Some(pointer), DynptrUse::Used, &mut unused)?;
+                    true
+                }
+                (Parameter::Typed { type_id, nullable }, Value::Pointer(pointer)) => {
+                    if pointer.nullable && !nullable {
+                        return Err(self.possibly_null(at, register));
+                    }
+                    let wanted = |trust| Kind::Typed { types: Types::Kernel, type_id: *type_id, trust };
+                    pointer.is_fixed()
+                        && pointer.offset == 0
+                        && (pointer.kind == wanted(Trust::Trusted) || pointer.kind == wanted(Trust::Rcu))
+                }
+                (Parameter::Typed { nullable: true, .. }, Value::Number(number)) => {
+                    number.scalar.as_constant() == Some(0)
+                }
                 (Parameter::Memory { nullable: true, .. }, Value::Number(number)) => {
                     number.scalar.as_constant() == Some(0)
                 }
@@ -160,6 +187,10 @@ impl Prover<'_> {
             frame.registers[index + 1] = match *parameter {
                 Parameter::Number => Value::unknown(),
                 Parameter::Context => Value::Pointer(Pointer::new(Kind::Context)),
+                Parameter::Dynptr => Value::Pointer(Pointer::new(Kind::DynptrArgument)),
+                Parameter::Typed { type_id, nullable } => {
+                    Value::Pointer(Pointer { nullable, id, ..typed(Types::Kernel, type_id, Trust::Trusted) })
+                }
                 Parameter::Memory { bytes, nullable } => {
                     let kind = Kind::Memory { bytes, writable: true, record: false };
                     Value::Pointer(Pointer { nullable, id, ..Pointer::new(kind) })
@@ -186,7 +217,7 @@ fn argument_tags(btf: &Btf, function: TypeId, index: u32) -> Vec<String> {
         .collect()
 }
 
-fn parameter(btf: &Btf, id: TypeId, tags: &[String]) -> Option<Parameter> {
+fn parameter(btf: &Btf, kernel: Option<&Btf>, id: TypeId, tags: &[String]) -> Option<Parameter> {
     match btf.resolved(id).ok()? {
         Type::Int(_) | Type::Enum(_) | Type::Enum64(_) => return Some(Parameter::Number),
         Type::Ptr { .. } => {}
@@ -199,6 +230,15 @@ fn parameter(btf: &Btf, id: TypeId, tags: &[String]) -> Option<Parameter> {
     let name = btf.name(target).unwrap_or_default();
     if CONTEXTS.contains(&name) {
         return Some(Parameter::Context);
+    }
+    if name == "bpf_dynptr" {
+        return Some(Parameter::Dynptr);
+    }
+    if tags.iter().any(|tag| tag == "trusted") {
+        // Types that differ in their fields only are written `name___what`.
+        let plain = name.split("___").next().unwrap_or(name);
+        let type_id = kernel?.find(BtfKind::Struct, plain)?.0;
+        return Some(Parameter::Typed { type_id, nullable: tags.iter().any(|tag| tag == "nullable") });
     }
     let bytes = u32::try_from(btf.size_of(target).ok()?).ok()?;
     let nullable = !tags.iter().any(|tag| tag == "nonnull");

@@ -129,6 +129,7 @@ impl Prover<'_> {
                 self.forget_packet(state);
                 self.check_nothing_held(state, at, "a tail call does not come back")
             }
+            "bpf_d_path" => self.check_path_call(at),
             "bpf_get_local_storage" => match state.register(2) {
                 Value::Number(number) if number.scalar.as_constant() == Some(0) => Ok(()),
                 _ => Err(self.bad_argument(at, 2, "0")),

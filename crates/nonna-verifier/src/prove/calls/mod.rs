@@ -3,6 +3,8 @@
 mod argument;
 mod function;
 mod helper;
+mod kfunc;
+mod kfunc_table;
 mod map_use;
 mod result;
 
@@ -22,7 +24,7 @@ impl Prover<'_> {
         match callee {
             Callee::Helper(number) => self.call_helper(path, number),
             Callee::Local(_) => self.call_function(path),
-            Callee::Kfunc { .. } => Err(self.not_modelled(path.insn, "calls of kernel functions")),
+            Callee::Kfunc { .. } => self.call_kfunc(path),
             Callee::Register(_) => Err(self.not_modelled(path.insn, "calls through registers")),
         }
     }

@@ -17,7 +17,8 @@ const MAX_INSTRUCTIONS: u64 = i64::MAX as u64 / 2;
 pub struct Budget {
     /// Instructions. A run may exceed them by the straight piece of code that it is in.
     pub instructions: u64,
-    /// Time on the clock; `None` for no limit. It is looked at every 65,536 instructions.
+    /// Time on the clock; `None` for no limit. It is looked at every 65,536 instructions, and counts from the first look: a shorter
+    /// run never asks what time it is.
     pub time: Option<Duration>,
 }
 
@@ -38,16 +39,16 @@ pub(crate) struct Meter {
     beyond: i64,
     /// All instructions of the budget.
     total: i64,
+    time: Option<Duration>,
+    /// When the time is over; known from the first look on.
     deadline: Option<Instant>,
 }
 
 impl Meter {
     /// A meter that starts now.
     pub(crate) fn new(budget: Budget) -> Self {
-        // A time too far for the clock is no limit.
-        let deadline = budget.time.and_then(|time| Instant::now().checked_add(time));
         let total = budget.instructions.min(MAX_INSTRUCTIONS) as i64;
-        let mut meter = Meter { until_look: total, beyond: 0, total, deadline };
+        let mut meter = Meter { until_look: total, beyond: 0, total, time: budget.time, deadline: None };
         meter.arrange();
         meter
     }
@@ -55,7 +56,7 @@ impl Meter {
     /// Divides what is left into the part until the next look and the rest.
     fn arrange(&mut self) {
         let left = self.until_look + self.beyond;
-        self.until_look = if self.deadline.is_some() { left.min(CLOCK_INTERVAL) } else { left };
+        self.until_look = if self.time.is_some() { left.min(CLOCK_INTERVAL) } else { left };
         self.beyond = left - self.until_look;
     }
 
@@ -69,8 +70,13 @@ impl Meter {
         if self.until_look + self.beyond <= 0 {
             return Err(FaultKind::Instructions);
         }
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(FaultKind::Time);
+        if let Some(time) = self.time {
+            let now = Instant::now();
+            // A time too far for the clock is no limit.
+            self.deadline = self.deadline.or_else(|| now.checked_add(time));
+            if self.deadline.is_some_and(|deadline| now >= deadline) {
+                return Err(FaultKind::Time);
+            }
         }
         self.arrange();
         Ok(())

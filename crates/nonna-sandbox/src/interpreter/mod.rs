@@ -7,6 +7,7 @@
 
 mod access;
 mod control;
+mod fused;
 mod numeric;
 mod ops;
 
@@ -107,17 +108,12 @@ struct Machine<'a, 'r, 'm> {
 impl Engine for Prepared {
     fn enter(&self, entry: usize, arguments: [u64; 5], run: &mut Run<'_, '_>) -> u64 {
         let depth = run.depth;
-        let Some((windows, frame_pointer)) = Windows::open(run.memory, depth) else {
-            run.fault(entry, FaultKind::CallDepth);
-            return 0;
-        };
-        run.depth = depth + 1;
         let ops = self.ops();
         let code = ops.from(entry);
         let meter = run.meter.until_look - code.len() as i64;
         let mut machine = Machine {
             registers: [0; 16],
-            windows,
+            windows: Windows::CLOSED,
             ops: ops.all(),
             calls: ops.calls(),
             callers: [Caller::default(); MAX_FRAMES],
@@ -126,6 +122,11 @@ impl Engine for Prepared {
             program: self,
             run,
         };
+        let Some(frame_pointer) = machine.windows.open(machine.run.memory, depth) else {
+            run.fault(entry, FaultKind::CallDepth);
+            return 0;
+        };
+        machine.run.depth = depth + 1;
         machine.registers[1..=5].copy_from_slice(&arguments);
         machine.registers[10] = frame_pointer;
         walk(&mut machine, code, meter);

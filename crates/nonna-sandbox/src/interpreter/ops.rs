@@ -1,6 +1,7 @@
 //! Instructions decoded for the interpreter: ops of 16 bytes, one for each slot, each with the function that runs it.
 //!
-//! An op lies where its instruction's slot lies, so offsets of jumps stay what they are.
+//! An op lies where its instruction's slot lies, so offsets of jumps stay what they are. Where a run of instructions has a
+//! function of its own, the first op names it, and the others stay.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -9,6 +10,7 @@ use nonna_bpf::{Callee, Imm64, Insn, Operand, Reg, SlotMap};
 use super::Handler;
 use super::access;
 use super::control;
+use super::fused;
 use super::numeric::{self, Form};
 use crate::program::{Call, Prepared};
 
@@ -95,6 +97,7 @@ impl Ops {
                 ops.push(op(control::inside, Reg::R0, Reg::R0, 0, (long(value) >> 32) as i32));
             }
         }
+        fused::fuse(program, &mut ops);
         Ops { ops, calls, starts: SlotMap::new(program.insns()) }
     }
 

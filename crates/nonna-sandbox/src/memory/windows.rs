@@ -26,6 +26,33 @@ struct Window {
 
 impl Window {
     const CLOSED: Window = Window { base: std::ptr::dangling_mut(), reads: [0; 4], writes: [0; 4] };
+    /// A frame, somewhere.
+    const FRAME: Window = {
+        let bytes = FRAME_BYTES as u32;
+        let starts = [bytes, bytes - 1, bytes - 3, bytes - 7];
+        Window { base: std::ptr::dangling_mut(), reads: starts, writes: starts }
+    };
+
+    /// The same window elsewhere.
+    #[inline(always)]
+    fn at(self, base: *mut u8) -> Window {
+        Window { base, ..self }
+    }
+
+    /// Where an access of `N` bytes starts, if the window shows all of them.
+    #[inline(always)]
+    fn place<const N: usize>(&self, address: u64, access: Access) -> Option<*mut u8> {
+        self.place_at::<N>(address.wrapping_sub(self.base.addr() as u64), access)
+    }
+
+    /// The same, by the distance from the window's first byte.
+    #[inline(always)]
+    fn place_at<const N: usize>(&self, offset: u64, access: Access) -> Option<*mut u8> {
+        let starts = if access == Access::Read { self.reads } else { self.writes };
+        let allowed = offset < u64::from(starts[N.trailing_zeros() as usize]);
+        // `wrapping_add` keeps the provenance of the region; the offset is inside it.
+        allowed.then(|| self.base.wrapping_add(offset as usize))
+    }
 
     fn new(base: *mut u8, bytes: usize, readable: bool, writable: bool) -> Self {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -39,35 +66,37 @@ impl Window {
 /// The windows of one run of an interpreter.
 pub(crate) struct Windows<'m> {
     windows: [Window; N_WINDOWS],
-    /// First byte of the frame of the function that runs; a frame that is open.
-    frame: *mut u8,
+    /// The frame of the function that runs.
+    frame: Window,
     /// The state of the regions that the cached windows show.
     version: u32,
     lent: PhantomData<&'m mut [u8]>,
 }
 
 impl<'m> Windows<'m> {
-    /// Opens the frame at `depth`, all zero, and windows onto it and onto those below, which are open; yields the frame
-    /// pointer too, or `None` if `depth` frames are too many.
-    pub(crate) fn open(regions: &mut Regions<'m>, depth: usize) -> Option<(Self, u64)> {
-        let mut windows = Windows {
-            windows: [Window::CLOSED; N_WINDOWS],
-            frame: std::ptr::dangling_mut(),
-            version: regions.version,
-            lent: PhantomData,
-        };
-        let frame_pointer = windows.open_frame(regions, depth)?;
-        for (window, region) in windows.windows.iter_mut().zip(&regions.regions[..depth]) {
-            *window = Window::new(region.base, FRAME_BYTES, true, true);
+    /// No window at all.
+    pub(crate) const CLOSED: Self = Windows {
+        windows: [Window::CLOSED; N_WINDOWS],
+        frame: Window::CLOSED,
+        version: 0,
+        lent: PhantomData,
+    };
+
+    /// Opens the first frame of a run, and windows onto it and onto those below, which belong to who called; yields the frame
+    /// pointer, or `None` if `depth` frames are too many.
+    pub(crate) fn open(&mut self, regions: &mut Regions<'m>, depth: usize) -> Option<u64> {
+        for (window, region) in self.windows.iter_mut().zip(&regions.regions[..depth]) {
+            *window = Window::FRAME.at(region.base);
         }
-        Some((windows, frame_pointer))
+        self.version = regions.version;
+        self.open_frame(regions, depth)
     }
 
     /// Opens the frame of a function, all zero; yields its frame pointer, or `None` if `depth` frames are too many.
     pub(crate) fn open_frame(&mut self, regions: &mut Regions<'m>, depth: usize) -> Option<u64> {
         let frame_pointer = regions.open_frame(depth)?;
-        self.frame = regions.regions[depth].base;
-        self.windows[depth] = Window::new(self.frame, FRAME_BYTES, true, true);
+        self.frame = Window::FRAME.at(regions.regions[depth].base);
+        self.windows[depth] = self.frame;
         Some(frame_pointer)
     }
 
@@ -79,7 +108,7 @@ impl<'m> Windows<'m> {
     pub(crate) fn close_frame(&mut self, regions: &mut Regions<'m>, depth: usize) {
         regions.close_frames(depth);
         self.windows[depth] = Window::CLOSED;
-        self.frame = regions.regions[depth - 1].base;
+        self.frame = self.windows[depth - 1];
     }
 
     /// Forgets what it shows of regions that have changed since.
@@ -97,21 +126,10 @@ impl<'m> Windows<'m> {
         &self.windows[usize::from(number) % N_WINDOWS]
     }
 
-    /// Where an access of `N` bytes starts, if the window shows all of them.
-    #[inline(always)]
-    fn place<const N: usize>(&self, address: u64, number: u8, access: Access) -> Option<*mut u8> {
-        let window = self.window(number);
-        let offset = address.wrapping_sub(window.base.addr() as u64);
-        let starts = if access == Access::Read { window.reads } else { window.writes };
-        let allowed = offset < u64::from(starts[N.trailing_zeros() as usize]);
-        // `wrapping_add` keeps the provenance of the region; the offset is inside it.
-        allowed.then(|| window.base.wrapping_add(offset as usize))
-    }
-
     /// `N` bytes at `address`, if the window shows them.
     #[inline(always)]
     pub(crate) fn load<const N: usize>(&self, address: u64, number: u8) -> Option<[u8; N]> {
-        let place = self.place::<N>(address, number, Access::Read)?;
+        let place = self.window(number).place::<N>(address, Access::Read)?;
         // SAFETY: the window shows N bytes there, so they lie in a region: memory that is borrowed, or owned by the
         // regions, for `'m`. Arrays of bytes have no alignment.
         Some(unsafe { place.cast::<[u8; N]>().read() })
@@ -120,7 +138,7 @@ impl<'m> Windows<'m> {
     /// Writes `N` bytes at `address`, if the window shows them; yields whether it does.
     #[inline(always)]
     pub(crate) fn store<const N: usize>(&mut self, address: u64, value: [u8; N], number: u8) -> bool {
-        let Some(place) = self.place::<N>(address, number, Access::Write) else { return false };
+        let Some(place) = self.window(number).place::<N>(address, Access::Write) else { return false };
         // SAFETY: as in `load`; the region is writable, so nobody else reads or writes it meanwhile, and no reference into it
         // lives while this runs.
         unsafe { place.cast::<[u8; N]>().write(value) };
@@ -130,24 +148,20 @@ impl<'m> Windows<'m> {
     /// `N` bytes at this distance from the frame pointer, if they lie in the frame.
     #[inline(always)]
     pub(crate) fn load_frame<const N: usize>(&self, displacement: i16) -> Option<[u8; N]> {
-        let place = self.place_in_frame::<N>(displacement)?;
-        // SAFETY: as in `load`: `frame` is an open frame, of `FRAME_BYTES` bytes.
+        let place = self.frame.place_at::<N>(from_frame(displacement), Access::Read)?;
+        // SAFETY: as in `load`.
         Some(unsafe { place.cast::<[u8; N]>().read() })
     }
 
     /// Writes `N` bytes at this distance from the frame pointer, if they lie in the frame; yields whether they do.
     #[inline(always)]
     pub(crate) fn store_frame<const N: usize>(&mut self, displacement: i16, value: [u8; N]) -> bool {
-        let Some(place) = self.place_in_frame::<N>(displacement) else { return false };
-        // SAFETY: as in `store` and `load_frame`.
+        let Some(place) = self.frame.place_at::<N>(from_frame(displacement), Access::Write) else {
+            return false;
+        };
+        // SAFETY: as in `store`.
         unsafe { place.cast::<[u8; N]>().write(value) };
         true
-    }
-
-    #[inline(always)]
-    fn place_in_frame<const N: usize>(&self, displacement: i16) -> Option<*mut u8> {
-        let offset = i64::from(displacement).wrapping_add(FRAME_BYTES as i64) as u64;
-        (offset <= (FRAME_BYTES - N) as u64).then(|| self.frame.wrapping_add(offset as usize))
     }
 
     /// Opens a window that shows these bytes, and yields its number.
@@ -174,6 +188,12 @@ impl<'m> Windows<'m> {
         self.windows[number] = shown(&regions.regions[index], address);
         Ok(number as u8)
     }
+}
+
+/// The distance from the first byte of a frame, given that from the frame pointer.
+#[inline(always)]
+fn from_frame(displacement: i16) -> u64 {
+    (i64::from(displacement) + FRAME_BYTES as i64) as u64
 }
 
 /// What a window shows of a region: the piece around an address that lies in it.

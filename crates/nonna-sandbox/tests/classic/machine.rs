@@ -1,10 +1,11 @@
 //! What the tests of classic programs run: the interpreter over a packet, and packets.
 
-use nonna_bpf::Insn;
+use nonna_bpf::{Insn, ProgramType};
+use nonna_sandbox::context::{FieldValue, Input, with_context_helpers};
 use nonna_sandbox::{Budget, Context, Helpers, Maps, NoHelpers, Prepared, Regions, Run, Stack, run};
 
 pub fn prepare(insns: &[Insn]) -> Prepared {
-    Prepared::unproved(insns, &Helpers::none()).expect("a translated program can run")
+    Prepared::unproved(insns, &with_context_helpers(Helpers::none())).expect("a translated program can run")
 }
 
 pub fn over_memory(program: &Prepared, packet: &mut [u8]) -> u32 {
@@ -15,6 +16,26 @@ pub fn over_memory(program: &Prepared, packet: &mut [u8]) -> u32 {
     let (mut maps, mut context, mut host) = (Maps::new(1), Context::default(), NoHelpers);
     let mut sandbox = Run::new(&mut regions, &mut maps, &mut context, &mut host);
     let finished = run(program, [at, length, 0, 0, 0], &mut sandbox, Budget::default());
+    finished.expect("a translated program keeps to its packet").result as u32
+}
+
+/// As a socket filter that sees these bytes, of a packet that no device brought.
+pub fn over_socket_buffer(program: &Prepared, bytes: &[u8]) -> u32 {
+    let zero = |name: &str| FieldValue { name: name.to_owned(), values: vec![0] };
+    let input = Input {
+        fields: vec![zero("ifindex"), zero("pkt_type")],
+        packet: [&[0; 12][..], &[0x88, 0xb5], bytes].concat(),
+        ..Input::default()
+    };
+    let mut low = Context::pages(ProgramType::SocketFilter, &input).expect("pages");
+    let mut stack = Stack::new();
+    let mut regions = Regions::new(&mut stack);
+    let context = Context::new(ProgramType::SocketFilter, &input, &mut regions, &mut low);
+    let mut context = context.expect("a frame makes a context");
+    let (mut maps, mut host) = (Maps::new(1), NoHelpers);
+    let at = context.address();
+    let mut sandbox = Run::new(&mut regions, &mut maps, &mut context, &mut host);
+    let finished = run(program, [at, 0, 0, 0, 0], &mut sandbox, Budget::default());
     finished.expect("a translated program keeps to its packet").result as u32
 }
 

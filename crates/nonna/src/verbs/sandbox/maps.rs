@@ -1,0 +1,121 @@
+//! What stands in the maps at the end: words for people, JSON for programs.
+
+use std::fmt::Write as _;
+
+use nonna_bpf::{Map, MapType};
+use nonna_sandbox::{MapHandle, Maps};
+use nonna_sandbox::runtime::Loaded;
+use serde_json::{Value, json};
+
+use super::report::hex;
+
+/// Entries of one map that people are shown.
+const SHOWN_MAX: usize = 16;
+
+/// What is found in a map.
+enum Contents {
+    Entries(Vec<(Vec<u8>, Vec<u8>)>),
+    Records(Vec<Vec<u8>>),
+    /// Nothing that could be shown.
+    Closed,
+}
+
+/// The maps that belong to the program's author: constants that the compiler put into maps are left out.
+fn own(loaded: &mut Loaded) -> Vec<(Map, Contents)> {
+    let maps = loaded.object().maps.clone();
+    let (store, handles) = loaded.maps();
+    let handles = handles.to_vec();
+    let shown = maps.into_iter().zip(handles).filter(|(map, _)| !map.frozen);
+    shown.map(|(map, handle)| { let contents = contents(store, handle, map.map_type); (map, contents) }).collect()
+}
+
+fn contents(maps: &mut Maps, handle: MapHandle, map_type: MapType) -> Contents {
+    match map_type {
+        MapType::Ringbuf => {
+            let records = std::iter::from_fn(|| maps.consume(handle).ok().flatten());
+            Contents::Records(records.collect())
+        }
+        MapType::PerfEventArray => match maps.take_perf_records(handle) {
+            Ok((records, _)) => Contents::Records(records.into_iter().map(|record| record.bytes).collect()),
+            Err(_) => Contents::Closed,
+        },
+        _ => maps.entries(handle).map_or(Contents::Closed, Contents::Entries),
+    }
+}
+
+/// A JSON object for each map.
+pub fn as_json(loaded: &mut Loaded) -> Vec<Value> {
+    let one = |(map, contents): (Map, Contents)| {
+        let mut value = json!({ "kind": "map", "name": map.name, "type": map.map_type.name() });
+        match contents {
+            Contents::Entries(entries) => {
+                let entry = |(key, stored): &(Vec<u8>, Vec<u8>)| json!({ "key": hex(key), "value": hex(stored) });
+                value["entries"] = entries.iter().map(entry).collect();
+            }
+            Contents::Records(records) => value["records"] = records.iter().map(|record| json!(hex(record))).collect(),
+            Contents::Closed => {}
+        }
+        value
+    };
+    own(loaded).into_iter().map(one).collect()
+}
+
+/// Lines about each map.
+pub fn as_text(loaded: &mut Loaded) -> String {
+    let mut text = String::new();
+    for (map, contents) in own(loaded) {
+        let _ = write!(text, "map {} ({}): ", map.name, map.map_type.name());
+        match contents {
+            Contents::Entries(entries) => entries_text(&mut text, &map, &entries),
+            Contents::Records(records) => {
+                let _ = writeln!(text, "{}", counted(records.len(), "record"));
+                lines(&mut text, records.len(), |index| hex(&records[index]));
+            }
+            Contents::Closed => text.push_str("its contents cannot be listed\n"),
+        }
+    }
+    text
+}
+
+fn entries_text(text: &mut String, map: &Map, entries: &[(Vec<u8>, Vec<u8>)]) {
+    // Arrays are full of zeros that nobody stored.
+    let is_array = matches!(map.map_type, MapType::Array | MapType::PercpuArray);
+    let is_zero = |value: &[u8]| value.iter().all(|byte| *byte == 0);
+    let shown: Vec<_> = entries.iter().filter(|(_, value)| !is_array || !is_zero(value)).collect();
+    let what = counted(entries.len(), "entry");
+    if shown.len() == entries.len() {
+        let _ = writeln!(text, "{what}");
+    } else {
+        let _ = writeln!(text, "{what}, {} not zero", shown.len());
+    }
+    lines(text, shown.len(), |index| format!("{} -> {}", shown_bytes(&shown[index].0), shown_bytes(&shown[index].1)));
+}
+
+fn lines(text: &mut String, count: usize, line: impl Fn(usize) -> String) {
+    for index in 0..count.min(SHOWN_MAX) {
+        let _ = writeln!(text, "  {}", line(index));
+    }
+    if count > SHOWN_MAX {
+        let _ = writeln!(text, "  and {} more (-f json shows all)", count - SHOWN_MAX);
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match (count, what) {
+        (1, _) => format!("1 {what}"),
+        (_, "entry") => format!("{count} entries"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+/// A number where the bytes have a number's size, else hexadecimal digits.
+fn shown_bytes(bytes: &[u8]) -> String {
+    match bytes.len() {
+        1 | 2 | 4 | 8 => {
+            let mut all = [0; 8];
+            all[..bytes.len()].copy_from_slice(bytes);
+            u64::from_le_bytes(all).to_string()
+        }
+        _ => hex(bytes),
+    }
+}

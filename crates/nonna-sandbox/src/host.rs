@@ -37,6 +37,9 @@ pub enum HelperError {
     /// The helper works on contexts of another kind, or was given what is no context, or no socket that it may release.
     #[error("its argument is not the context or the socket that it works on")]
     WrongContext,
+    /// The helper was given arguments that no verified program gives it.
+    #[error("{0}")]
+    Misused(&'static str),
     /// The helper was given what is no function of the program.
     #[error("{0:#x} is no function of the program")]
     NoFunction(u64),
@@ -152,6 +155,55 @@ pub trait Host {
     /// The value of a socket option that the program has not set itself; by default there is none.
     fn socket_option(&mut self, level: u32, name: u32) -> Option<Vec<u8>> {
         let _ = (level, name);
+        None
+    }
+
+    /// The task that runs the program, as the address or number that programs get; by default 0, none.
+    fn task(&mut self) -> u64 {
+        0
+    }
+
+    /// The control group this many levels below the root that the process is in; by default none.
+    fn ancestor_cgroup(&mut self, level: u32) -> Option<u64> {
+        let _ = level;
+        None
+    }
+
+    /// Whether the process is in the control group that the host put into a map under this number; by default not.
+    fn is_under_cgroup(&mut self, number: u32) -> bool {
+        let _ = number;
+        false
+    }
+
+    /// The number of the socket that the program works for; by default 0, none.
+    fn socket_cookie(&mut self) -> u64 {
+        0
+    }
+
+    /// The number of the network namespace; by default 1, that of the first.
+    fn network_namespace_cookie(&mut self) -> u64 {
+        1
+    }
+
+    /// The address of the function that the program hangs on, for `bpf_get_func_ip`; by default 0.
+    fn function_address(&mut self) -> u64 {
+        0
+    }
+
+    /// What the program was attached with, for `bpf_get_attach_cookie`; by default 0.
+    fn attach_cookie(&mut self) -> u64 {
+        0
+    }
+
+    /// The addresses of the present stack, the innermost first; by default there is none.
+    fn stack(&mut self, space: Space) -> Option<Vec<u64>> {
+        let _ = space;
+        None
+    }
+
+    /// A performance counter by its index: value, time it was on, time it counted; by default there is none.
+    fn counter(&mut self, index: u32) -> Option<[u64; 3]> {
+        let _ = index;
         None
     }
 

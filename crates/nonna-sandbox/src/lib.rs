@@ -32,7 +32,9 @@ pub use fault::{Fault, FaultKind, Finished};
 pub use helpers::{HelperFn, Helpers};
 pub use host::{Answer, Arguments, Clock, HelperError, Host, Identity, NoHelpers, Space};
 pub use interpreter::run;
-pub use maps::{MapHandle, Maps};
+pub use maps::{
+    CreateError, DirectLookup, MapError, MapHandle, Maps, PerfRecord, Shape, UpdateMode, lookup_number,
+};
 pub use memory::{Access, AccessFault, FRAME_BYTES, LowPages, MAX_FRAMES, Pages, Regions, Stack, Window};
 pub use program::{Links, PrepareError, PrepareErrorKind, Prepared};
 pub use run::{Engine, Programs, Run};

@@ -5,12 +5,14 @@
 //! one run at a time, so an atomic instruction needs no atomic access here. This is the only module of the room that
 //! may say `unsafe`.
 
+mod area;
 mod low;
 mod windows;
 
 use std::fmt;
 use std::marker::PhantomData;
 
+pub(crate) use area::{Area, Areas, Held};
 pub use low::{LowPages, Pages, Window};
 pub(crate) use windows::Windows;
 
@@ -75,18 +77,48 @@ pub struct AccessFault {
 struct Region {
     base: *mut u8,
     bytes: usize,
+    readable: bool,
     writable: bool,
+    /// From one item to the next, where the region is a row of items.
+    stride: usize,
+    /// What divides by `stride`: 2^64 / `stride`, rounded up; 0 where the region is one piece.
+    reciprocal: u64,
+    /// Bytes of an item that may be touched.
+    item_bytes: usize,
 }
 
 impl Region {
+    /// Nothing.
+    const CLOSED: Region = Region::plain(std::ptr::dangling_mut(), 0, false);
+
+    /// One piece.
+    const fn plain(base: *mut u8, bytes: usize, writable: bool) -> Region {
+        Region { base, bytes, readable: true, writable, stride: 0, reciprocal: 0, item_bytes: 0 }
+    }
+
     /// Where `bytes` bytes at `address` start, if all of them lie in this region and it allows the access.
     #[inline]
     fn place(&self, address: u64, bytes: usize, access: Access) -> Option<*mut u8> {
         let offset = address.wrapping_sub(self.base.addr() as u64);
         let last = self.bytes.checked_sub(bytes)?;
-        let allowed = offset <= last as u64 && (self.writable || access == Access::Read);
+        let permitted = if access == Access::Read { self.readable } else { self.writable };
         // `wrapping_add` keeps the provenance of the slice; the offset is inside it.
-        allowed.then(|| self.base.wrapping_add(offset as usize))
+        (offset <= last as u64 && permitted && (self.reciprocal == 0 || self.inside_item(offset, bytes)))
+            .then(|| self.base.wrapping_add(offset as usize))
+    }
+
+    /// Whether the bytes lie in one item of a row.
+    #[inline]
+    fn inside_item(&self, offset: u64, bytes: usize) -> bool {
+        offset as usize - self.item(offset) + bytes <= self.item_bytes
+    }
+
+    /// Where the item begins that an offset lies in. The quotient is exact as long as the offset times the stride fits 64 bits, which
+    /// whoever makes a row sees to.
+    #[inline]
+    fn item(&self, offset: u64) -> usize {
+        let number = (u128::from(offset) * u128::from(self.reciprocal)) >> 64;
+        number as usize * self.stride
     }
 }
 
@@ -101,34 +133,35 @@ pub struct Regions<'m> {
     backings: Vec<low::Backing>,
     /// Counts changes of the regions, but for frames.
     version: u32,
-    lent: PhantomData<&'m mut [u8]>,
+    /// Memory of maps.
+    lent: area::Lent,
+    borrowed: PhantomData<&'m mut [u8]>,
 }
 
 impl<'m> Regions<'m> {
     /// Nothing but a stack.
     pub fn new(stack: &'m mut Stack) -> Self {
         let base = stack.0.0.as_mut_ptr();
-        let frame = |depth: usize| Region {
-            base: base.wrapping_add((MAX_FRAMES - 1 - depth) * FRAME_STRIDE_BYTES),
-            bytes: 0,
-            writable: true,
+        let frame = |depth: usize| {
+            Region::plain(base.wrapping_add((MAX_FRAMES - 1 - depth) * FRAME_STRIDE_BYTES), 0, true)
         };
         Regions {
             regions: (0..MAX_FRAMES).map(frame).collect(),
             backings: Vec::new(),
             version: 0,
-            lent: PhantomData,
+            lent: area::Lent::default(),
+            borrowed: PhantomData,
         }
     }
 
     /// Lends bytes for reading and writing; yields the address under which the program finds them.
     pub fn lend(&mut self, memory: &'m mut [u8]) -> u64 {
-        self.push(Region { base: memory.as_mut_ptr(), bytes: memory.len(), writable: true })
+        self.push(Region::plain(memory.as_mut_ptr(), memory.len(), true))
     }
 
     /// Lends bytes for reading only; yields the address under which the program finds them.
     pub fn lend_for_reading(&mut self, memory: &'m [u8]) -> u64 {
-        self.push(Region { base: memory.as_ptr().cast_mut(), bytes: memory.len(), writable: false })
+        self.push(Region::plain(memory.as_ptr().cast_mut(), memory.len(), false))
     }
 
     fn push(&mut self, region: Region) -> u64 {

@@ -15,6 +15,7 @@ use nonna_verifier::{AccessFact, Facts, Verified};
 use crate::helpers::{HelperFn, Helpers};
 use crate::interpreter::Ops;
 use crate::maps::{MapHandle, Maps};
+use crate::memory::Held;
 
 /// Function addresses that programs see: this plus the index of the instruction. No processor has an address there.
 const FUNCTION_BASE: u64 = 0xbf00_0000_0000_0000;
@@ -108,6 +109,8 @@ pub struct Prepared {
     helpers: Helpers,
     facts: Facts,
     handles: Vec<MapHandle>,
+    /// Keeps the values there whose addresses stand in the instructions.
+    values: Held,
     /// What the interpreter makes of it when it is first asked to.
     ops: OnceLock<Ops>,
 }
@@ -174,6 +177,7 @@ impl Prepared {
             helpers: helpers.clone(),
             facts,
             handles: Vec::new(),
+            values: Held::default(),
             ops: OnceLock::new(),
         }
     }
@@ -181,6 +185,7 @@ impl Prepared {
     fn linked(program: &Program, facts: Facts, links: Links<'_>) -> Result<Self, PrepareError> {
         let mut prepared = Prepared::new(program.insns.clone(), links.helpers, facts);
         prepared.handles = links.handles.to_vec();
+        prepared.values = links.maps.hold();
         for relocation in &program.relocations {
             let insn = prepared.slots.index(relocation.slot);
             let insn = insn.ok_or(PrepareError { insn: 0, kind: PrepareErrorKind::Target })?;

@@ -108,7 +108,37 @@ impl<'r, 'm> Run<'r, 'm> {
         arguments: [u64; 5],
         budget: Budget,
     ) -> Result<Finished, Fault> {
+        self.execute_function(engine, 0, arguments, budget)
+    }
+
+    /// Runs the functions of timers that are due by the host's clocks, each within the budget; answers how many were.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`] of the first function that does what it may not do.
+    pub fn fire_timers(&mut self, engine: &dyn Engine, budget: Budget) -> Result<usize, Fault> {
+        let mut n_fired = 0;
+        loop {
+            let host = &mut *self.host;
+            let Some((function, [map, key, value])) = self.maps.take_due(|clock| host.clock_ns(clock)) else {
+                return Ok(n_fired);
+            };
+            let entry = engine.function(function);
+            let entry = entry.ok_or(Fault { insn: 0, kind: FaultKind::NoFunction(function) })?;
+            self.execute_function(engine, entry, [map, key, value, 0, 0], budget)?;
+            n_fired += 1;
+        }
+    }
+
+    fn execute_function(
+        &mut self,
+        engine: &dyn Engine,
+        entry: usize,
+        arguments: [u64; 5],
+        budget: Budget,
+    ) -> Result<Finished, Fault> {
         self.memory.close_frames(0);
+        self.memory.lend_areas(self.maps.areas());
         let mut inner = Run {
             stopped: 0,
             returns: 0,
@@ -123,7 +153,7 @@ impl<'r, 'm> Run<'r, 'm> {
             context: &mut *self.context,
             host: &mut *self.host,
         };
-        let returned = engine.enter(0, arguments, &mut inner);
+        let returned = engine.enter(entry, arguments, &mut inner);
         let instructions = inner.meter.spent();
         let outcome = match inner.stop {
             None => Ok(Finished { result: returned, instructions }),
@@ -132,6 +162,8 @@ impl<'r, 'm> Run<'r, 'm> {
             Some(Stop::Failed(error)) => Err(Fault { insn: 0, kind: FaultKind::KernelFunction(error) }),
         };
         self.memory.close_frames(0);
+        self.memory.take_back_areas();
+        self.maps.end_run();
         outcome
     }
 

@@ -17,7 +17,7 @@ mod structure;
 mod verdict;
 mod xdp;
 
-use nonna_bpf::ProgramType;
+use nonna_bpf::{AttachType, ProgramType};
 use nonna_verifier::context::{Layout, layout};
 
 use crate::memory::{LowPages, Pages, Regions};
@@ -117,6 +117,10 @@ pub struct Effects {
     pub callback_flags: Option<u32>,
     /// What `bpf_set_retval` set: the system call's result.
     pub return_value: i32,
+    /// The result that `bpf_override_return` gives the probed function.
+    pub overridden_return: Option<u64>,
+    /// Signals that the program sent to the process.
+    pub signals: Vec<u32>,
     /// Sockets that the program took and did not release.
     pub held_sockets: u32,
 }
@@ -142,6 +146,8 @@ pub struct Context {
     /// Where its bytes lie; `None` for plain memory.
     pages: Option<Pages>,
     address: u64,
+    /// The last word is the traced function's result.
+    has_result: bool,
     found: sock::Found,
     effects: Effects,
 }
@@ -159,6 +165,7 @@ impl Context {
             form: Form::Plain,
             pages: None,
             address: 0,
+            has_result: false,
             found: sock::Found::default(),
             effects: Effects::default(),
         }
@@ -223,7 +230,9 @@ impl Context {
             Form::Bytes { start, .. } => regions.page_address(pages, *start).into(),
         };
         let (found, effects) = (sock::Found::default(), Effects::default());
-        Ok(Context { form, pages: Some(pages), address, found, effects })
+        let has_result = !input.arguments.is_empty()
+            && matches!(input.attach_type, Some(AttachType::TraceFexit | AttachType::ModifyReturn));
+        Ok(Context { form, pages: Some(pages), address, has_result, found, effects })
     }
 
     /// What the program finds in `r1`; 0 for plain memory.
@@ -264,6 +273,34 @@ impl Context {
             }
             (Form::Plain | Form::Bytes { .. }, _) => Vec::new(),
         }
+    }
+
+    /// The program redirects the packet.
+    pub(crate) fn redirect(&mut self, redirect: Redirect) {
+        self.effects.redirect = Some(redirect);
+    }
+
+    /// The program overrides the result of the function that it probes.
+    pub(crate) fn override_return(&mut self, value: u64) {
+        self.effects.overridden_return = Some(value);
+    }
+
+    /// The program sends the process a signal.
+    pub(crate) fn signal(&mut self, signal: u32) {
+        self.effects.signals.push(signal);
+    }
+
+    /// Arguments of the traced function: words of the context, without its result.
+    pub(crate) fn n_arguments(&self) -> u64 {
+        match self.form {
+            Form::Bytes { bytes, .. } => (bytes / 8) as u64 - u64::from(self.has_result),
+            _ => 0,
+        }
+    }
+
+    /// Whether the result of the traced function stands behind its arguments.
+    pub(crate) fn has_result(&self) -> bool {
+        self.has_result
     }
 
     /// What helpers did beside changing bytes.

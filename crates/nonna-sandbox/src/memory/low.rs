@@ -115,7 +115,7 @@ impl<'m> Regions<'m> {
     pub fn open_window(&mut self, pages: Pages, range: Range<usize>, writable: bool) -> Window {
         let window = Window { pages, region: self.regions.len() };
         let base = self.backing(pages, &range);
-        self.push(Region { base, bytes: range.len(), writable });
+        self.push(Region::plain(base, range.len(), writable));
         window
     }
 
@@ -190,10 +190,7 @@ impl<'m> Regions<'m> {
     ///
     /// [`AccessFault`] unless all of them lie in one region that allows it.
     pub fn check(&self, address: u64, bytes: usize, access: Access) -> Result<(), AccessFault> {
-        match self.regions.iter().any(|region| region.place(address, bytes, access).is_some()) {
-            true => Ok(()),
-            false => Err(AccessFault { address, bytes, access }),
-        }
+        self.find(address, bytes, access).map(|_| ())
     }
 
     fn backing(&self, pages: Pages, range: &Range<usize>) -> *mut u8 {

@@ -196,10 +196,16 @@ fn from_frame(displacement: i16) -> u64 {
     (i64::from(displacement) + FRAME_BYTES as i64) as u64
 }
 
-/// What a window shows of a region: the piece around an address that lies in it.
+/// What a window shows of a region: the item around an address, or all of a region that is one piece.
 fn shown(region: &Region, address: u64) -> Window {
-    let offset = address.wrapping_sub(region.base.addr() as u64) as usize;
-    // A region that is longer than 32 bits count is shown from the address on.
-    let from = if region.bytes > u32::MAX as usize { offset } else { 0 };
-    Window::new(region.base.wrapping_add(from), region.bytes - from, true, region.writable)
+    let offset = address.wrapping_sub(region.base.addr() as u64);
+    let (from, bytes) = if region.reciprocal != 0 {
+        (region.item(offset), region.item_bytes)
+    } else if region.bytes > u32::MAX as usize {
+        // A region that is longer than 32 bits count is shown from the address on.
+        (offset as usize, region.bytes - offset as usize)
+    } else {
+        (0, region.bytes)
+    };
+    Window::new(region.base.wrapping_add(from), bytes, region.readable, region.writable)
 }

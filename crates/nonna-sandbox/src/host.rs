@@ -195,6 +195,18 @@ pub trait Host {
         0
     }
 
+    /// The path that a program points to with a `struct path` of the kernel; by default there is none.
+    fn path(&mut self, address: u64) -> Option<Vec<u8>> {
+        let _ = address;
+        None
+    }
+
+    /// The address of a kernel symbol; by default there is none.
+    fn symbol(&mut self, name: &[u8]) -> Option<u64> {
+        let _ = name;
+        None
+    }
+
     /// The addresses of the present stack, the innermost first; by default there is none.
     fn stack(&mut self, space: Space) -> Option<Vec<u64>> {
         let _ = space;

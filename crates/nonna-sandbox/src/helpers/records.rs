@@ -62,6 +62,8 @@ helper_table! {
     Helper::RINGBUF_DISCARD_DYNPTR.id() => |run, [dynptr, ..]| finish_dynptr(run, dynptr, true),
     Helper::USER_RINGBUF_DRAIN.id() => drain,
     Helper::PERF_EVENT_OUTPUT.id() => perf_event_output,
+    Helper::SKB_OUTPUT.id() => perf_event_output,
+    Helper::XDP_OUTPUT.id() => perf_event_output,
 }
 
 fn finish(run: &mut Run<'_, '_>, record: u64, discard: bool) -> Called {

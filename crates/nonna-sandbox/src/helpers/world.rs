@@ -65,14 +65,34 @@ helper_table! {
     Helper::GET_CURRENT_ANCESTOR_CGROUP_ID.id() => |run, [level, ..]| {
         Ok(run.host.ancestor_cgroup(level as u32).unwrap_or(0))
     },
-    Helper::CURRENT_TASK_UNDER_CGROUP.id() => |run, [map, index, ..]| {
-        let map = handle(run, map)?;
-        match run.maps.reference(map, index as u32) {
-            Ok(Some(cgroup)) => Ok(run.host.is_under_cgroup(cgroup).into()),
-            Ok(None) => Ok(error(EAGAIN)),
-            Err(_) => Err(HelperError::Map(map.guest())),
-        }
+    Helper::CURRENT_TASK_UNDER_CGROUP.id() => |run, [map, index, ..]| under_cgroup(run, map, index),
+    Helper::SKB_UNDER_CGROUP.id() => |run, [_, map, index, ..]| under_cgroup(run, map, index),
+    Helper::SKB_ANCESTOR_CGROUP_ID.id() => |run, [_, level, ..]| {
+        Ok(run.host.ancestor_cgroup(level as u32).unwrap_or(0))
     },
+    Helper::SK_CGROUP_ID.id() => |run, _| Ok(run.host.identity().cgroup),
+    Helper::SK_ANCESTOR_CGROUP_ID.id() => |run, [_, level, ..]| {
+        Ok(run.host.ancestor_cgroup(level as u32).unwrap_or(0))
+    },
+    Helper::D_PATH.id() => |run, [path, to, bytes, ..]| {
+        let room = (bytes & 0xffff_ffff) as usize;
+        run.memory.check(to, room, Access::Write)?;
+        let Some(mut text) = run.host.path(path) else { return Ok(error(EFAULT)) };
+        text.push(0);
+        if text.len() > room {
+            return Ok(error(ENAMETOOLONG));
+        }
+        run.memory.write(to, &text)?;
+        Ok(text.len() as u64)
+    },
+    Helper::KALLSYMS_LOOKUP_NAME.id() => |run, [name, bytes, flags, to, _]| {
+        let name = read_bytes(run, name, (bytes & 0xffff_ffff) as usize)?;
+        let Some((0, text)) = name.split_last().filter(|_| flags == 0) else { return Ok(error(EINVAL)) };
+        let address = run.host.symbol(text);
+        run.memory.write(to, &address.unwrap_or(0).to_ne_bytes())?;
+        Ok(if address.is_some() { 0 } else { error(MapError::Absent.errno()) })
+    },
+    Helper::BPRM_OPTS_SET.id() => |_, [_, flags, ..]| Ok(if flags & !1 == 0 { 0 } else { error(EINVAL) }),
     Helper::GET_SOCKET_COOKIE.id() => |run, _| Ok(run.host.socket_cookie()),
     Helper::GET_SOCKET_UID.id() => |run, _| Ok(run.host.identity().user.into()),
     Helper::GET_NETNS_COOKIE.id() => |run, _| Ok(run.host.network_namespace_cookie()),
@@ -119,6 +139,7 @@ helper_table! {
 }
 
 const EAGAIN: i32 = 11;
+const ENAMETOOLONG: i32 = 36;
 const EOPNOTSUPP: i32 = 95;
 /// The highest signal.
 const MAX_SIGNAL: u32 = 64;
@@ -128,6 +149,15 @@ fn word(run: &mut Run<'_, '_>, context: u64, index: u64, to: u64) -> Called {
     let bytes = read_bytes(run, context.wrapping_add(index * 8), 8)?;
     run.memory.write(to, &bytes)?;
     Ok(0)
+}
+
+fn under_cgroup(run: &mut Run<'_, '_>, map: u64, index: u64) -> Called {
+    let handle = handle(run, map)?;
+    match run.maps.reference(handle, index as u32) {
+        Ok(Some(cgroup)) => Ok(run.host.is_under_cgroup(cgroup).into()),
+        Ok(None) => Ok(error(EAGAIN)),
+        Err(_) => Err(HelperError::Map(map)),
+    }
 }
 
 fn send_signal(run: &mut Run<'_, '_>, signal: u32) -> Called {

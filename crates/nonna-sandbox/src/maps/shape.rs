@@ -125,7 +125,8 @@ impl Shape {
             MapType::CgroupStorage | MapType::PercpuCgroupStorage => {
                 self.only(MapFlags::NUMA_NODE | ACCESS)?;
                 self.refuse_unless(matches!(self.key_bytes, 8 | 16) && self.value_bytes != 0)?;
-                self.limit(self.value_bytes <= PAGE_BYTES)?;
+                let per_cpu = self.map_type.is_per_cpu();
+                self.limit(self.value_bytes <= if per_cpu { MAX_PER_CPU_BYTES } else { MAX_STORAGE_BYTES })?;
                 self.refuse_unless(self.max_entries == 0)
             }
             MapType::Unspecified | MapType::StructOps | MapType::Arena => Err(MapError::Invalid),

@@ -231,3 +231,49 @@ fn what_is_wrong_is_said_with_a_name_and_a_code() {
     let told = json(&[&filter, "-p", "guard", "--pcap", &empty.display().to_string()]);
     assert_eq!((&told[0]["packets"], &told[0]["ns"]), (&json!(0), &json!(0.0)));
 }
+
+#[test]
+fn maps_are_told_at_the_end() {
+    let folder = Folder::new();
+    let file = folder.file("in.pcap");
+    let limit = concat!(env!("CARGO_MANIFEST_DIR"), "/../nonna-sandbox/tests/objects/limit.o");
+    // Five packets of one address, two of another, and one that is no IPv4; three are allowed.
+    let from = |address: [u8; 4]| Ip4 {
+        ttl: 9,
+        protocol: 17,
+        fragment: 0,
+        from: address,
+        to: THERE,
+        payload: &[0; 8],
+    };
+    let mut packets = vec![from(HERE).frame(); 5];
+    packets.extend([from([1, 2, 3, 4]).frame(), from([1, 2, 3, 4]).frame(), vec![0xff; 60]]);
+    let bytes: usize = packets.iter().map(Vec::len).sum();
+    write(&file, packets.into_iter().enumerate().map(|(index, packet)| captured(index as u64, packet)));
+    let file = file.display().to_string();
+    let args = [limit, "--pcap", &file];
+    let told = json(&args);
+    assert_eq!(told[0]["verdicts"], json!({ "XDP_DROP": 2, "XDP_PASS": 6 }));
+    let map = |name: &str| {
+        told.iter().find(|map| map["name"] == name).unwrap_or_else(|| panic!("{name}: {told:?}"))
+    };
+    let number =
+        |number: u64| number.to_le_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let entry = |key: &str, value: u64| json!({ "key": key, "value": number(value) });
+    let mut senders = map("senders")["entries"].as_array().expect("a list").clone();
+    senders.sort_by_key(|entry| entry["key"].to_string());
+    assert_eq!(senders, [entry("01020304", 2), entry("0a000001", 5)]);
+    let verdicts = map("verdicts")["entries"].as_array().expect("a list");
+    assert_eq!(verdicts[1..3], [entry("01000000", 2), entry("02000000", 6)]);
+    assert_eq!(map("reached")["records"], json!(["0a000001"]));
+
+    let plain = String::from_utf8(sandbox(&args).stdout).expect("words");
+    for line in [
+        "map senders (hash): 2 entries\n",
+        "map verdicts (percpu_array): 5 entries, 2 not zero\n  1 -> 2\n  2 -> 6\n",
+        "map reached (ringbuf): 1 record\n  0a000001\n",
+        &format!("0 -> {bytes}\n"),
+    ] {
+        assert!(plain.contains(line), "{line} is not in\n{plain}");
+    }
+}

@@ -94,9 +94,9 @@ fn perf_event_output(run: &mut Run<'_, '_>, [context, map, flags, from, bytes]: 
     let mut record = read_bytes(run, from, (bytes & 0xffff_ffff) as usize)?;
     let n_packet = ((flags & PACKET_BYTES) >> 32) as usize;
     if n_packet != 0 {
-        let packet = run.context.packet(run.memory).filter(|_| run.context.address() == context);
-        match packet {
-            Some(packet) if packet.len() >= n_packet => record.extend_from_slice(&packet[..n_packet]),
+        let packet = run.context.packet_start(run.memory, n_packet);
+        match packet.filter(|_| run.context.address() == context) {
+            Some(packet) if packet.len() == n_packet => record.extend(packet),
             _ => return Ok(error(super::EFAULT)),
         }
     }

@@ -3,12 +3,13 @@
 //! [`Sandbox`] is how things are run, [`Loaded`] is an object in it. It is one of the two runtimes that [`Runtime`] describes: a program's hook
 //! never comes by itself here, whoever embeds the sandbox calls [`Loaded::run`].
 
+mod attached;
 mod explain;
 mod timing;
 
 use std::time::{Duration, Instant};
 
-use nonna_bpf::{MapType, Object, ProgramIdx};
+use nonna_bpf::{Object, ProgramIdx};
 use nonna_verifier::Verified;
 
 use crate::budget::Budget;
@@ -17,11 +18,12 @@ use crate::fault::{Fault, Finished};
 use crate::helpers::Helpers;
 use crate::host::Host;
 use crate::interpreter;
-use crate::maps::{MapHandle, Maps};
+use crate::maps::{CreateError, MapHandle, Maps};
 use crate::memory::{LowPages, Regions, Stack};
 use crate::program::{Links, PrepareError, Prepared};
 use crate::run::{Engine, Programs, Run};
 
+pub use attached::{Attached, RuntimeError};
 pub use timing::Repeated;
 
 /// How objects are run.
@@ -38,7 +40,11 @@ pub struct Sandbox {
 impl Default for Sandbox {
     /// With every helper that there is, one processor, and the usual budget.
     fn default() -> Self {
-        Sandbox { helpers: with_context_helpers(Helpers::none()), n_processors: 1, budget: Budget::default() }
+        Sandbox {
+            helpers: with_context_helpers(Helpers::kernel()),
+            n_processors: 1,
+            budget: Budget::default(),
+        }
     }
 }
 
@@ -46,13 +52,8 @@ impl Default for Sandbox {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A map cannot be made.
-    #[error("map `{name}` cannot be made: the sandbox has no maps of type {map_type:?}")]
-    Map {
-        /// Its name.
-        name: String,
-        /// Its type.
-        map_type: MapType,
-    },
+    #[error(transparent)]
+    Map(#[from] CreateError),
 }
 
 /// Why a program did not come to its end.
@@ -139,7 +140,7 @@ impl Sandbox {
         prepare: impl Fn(ProgramIdx, Links<'_>) -> Result<Prepared, PrepareError>,
     ) -> Result<Loaded, LoadError> {
         let mut maps = Maps::new(self.n_processors);
-        let handles = make_maps(object, &mut maps)?;
+        let handles = maps.create_all(object)?;
         let programs = (0..object.programs.len() as u32).map(|program| {
             let links = Links { maps: &maps, handles: &handles, helpers: &self.helpers };
             prepare(ProgramIdx(program), links)
@@ -147,15 +148,6 @@ impl Sandbox {
         let programs = Table(programs.collect());
         let (object, budget) = (object.clone(), self.budget);
         Ok(Loaded { object, maps, handles, programs, budget, stack: Stack::new(), low: None })
-    }
-}
-
-/// Makes the maps of an object.
-fn make_maps(object: &Object, maps: &mut Maps) -> Result<Vec<MapHandle>, LoadError> {
-    let _ = maps;
-    match object.maps.first() {
-        Some(map) => Err(LoadError::Map { name: map.name.clone(), map_type: map.map_type }),
-        None => Ok(Vec::new()),
     }
 }
 

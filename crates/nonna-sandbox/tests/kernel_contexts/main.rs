@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             &needs,
             objects::programs_of_clang_do_the_same,
         ))
+        .test(KernelTest::new("maps_of_clang_hold_the_same", &needs, objects::maps_of_clang_hold_the_same))
         .main()
 }
 

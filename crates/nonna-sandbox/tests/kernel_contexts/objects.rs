@@ -1,12 +1,12 @@
 //! An object made by clang, in the sandbox and in the kernel: the same verdicts, packets and marks.
 
-use nonna_bpf::{Object, ProgramIdx, ProgramType};
+use nonna_bpf::{MapIdx, MapType, Object, ProgramIdx, ProgramType};
 use nonna_kernel::{Kernel, TestRun};
 use nonna_sandbox::NoHelpers;
 use nonna_sandbox::context::Input;
-use nonna_sandbox::runtime::Sandbox;
+use nonna_sandbox::runtime::{Attached, Sandbox};
 use nonna_testkit::Outcome;
-use nonna_verifier::verify_structure;
+use nonna_verifier::{Attached as _, Environment, verify};
 
 use crate::packets;
 
@@ -15,8 +15,8 @@ const N_PACKETS: u64 = 3_000;
 
 pub fn programs_of_clang_do_the_same() -> Outcome {
     let bytes = include_bytes!("../objects/filter.o");
-    let verified =
-        verify_structure(Object::from_elf(bytes, None)?).map_err(|rejection| format!("{rejection:?}"))?;
+    let verified = verify(Object::from_elf(bytes, None)?, &Environment::default())
+        .map_err(|rejection| format!("{:?}", rejection.diagnostics))?;
     let loaded = Kernel::new().load(&verified)?;
     let mut sandboxed = Sandbox::default().load(&verified)?;
     let mut verdicts = std::collections::BTreeMap::new();
@@ -59,4 +59,48 @@ pub fn programs_of_clang_do_the_same() -> Outcome {
     ];
     assert_eq!(seen, expected, "{verdicts:?}");
     Ok(())
+}
+
+/// A program with maps: they hold the same in the end.
+pub fn maps_of_clang_hold_the_same() -> Outcome {
+    let bytes = include_bytes!("../objects/limit.o");
+    let verified = verify(Object::from_elf(bytes, None)?, &Environment::default())
+        .map_err(|rejection| format!("{:?}", rejection.diagnostics))?;
+    let loaded = Kernel::new().load(&verified)?;
+    let mut sandboxed = Sandbox::default().load(&verified)?;
+    for seed in 0..200u64 {
+        let mut packet = packets::random(seed);
+        if packet.len() > 30 {
+            packet[29] = (seed % 7) as u8;
+        }
+        let input = Input { packet: packet.clone(), ..Input::default() };
+        let ours = sandboxed.run(ProgramIdx(0), &input, &mut NoHelpers)?;
+        let theirs = loaded.programs()[0].test_run(&TestRun { data: &packet, ..TestRun::default() })?;
+        assert_eq!(ours.result as u32, theirs.return_value, "{packet:02x?}");
+    }
+    let attached = Attached::new(sandboxed, Box::new(NoHelpers));
+    for (index, map) in verified.object().maps.iter().enumerate() {
+        let map_idx = MapIdx(index as u32);
+        if map.map_type == MapType::Ringbuf {
+            continue;
+        }
+        let mut ours = attached.map_entries(map_idx)?;
+        let entries = loaded.map(map_idx).entries()?;
+        let mut theirs: Vec<_> = entries.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+        ours.sort();
+        theirs.sort();
+        if map.map_type.is_per_cpu() {
+            // Which processor ran is the machine's affair.
+            for entries in [&mut ours, &mut theirs] {
+                entries.iter_mut().for_each(|(_, value)| *value = total(value));
+            }
+        }
+        assert_eq!(ours, theirs, "{}", map.name);
+    }
+    Ok(())
+}
+
+fn total(values: &[u8]) -> Vec<u8> {
+    let values = values.chunks_exact(8).map(|value| u64::from_ne_bytes(value.try_into().expect("8 bytes")));
+    values.sum::<u64>().to_ne_bytes().to_vec()
 }

@@ -6,6 +6,7 @@ mod disasm;
 mod given;
 mod hex;
 mod input;
+mod maps;
 mod object;
 mod report;
 mod run;

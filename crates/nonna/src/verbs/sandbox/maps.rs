@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use nonna_bpf::{Map, MapType};
-use nonna_sandbox::{MapHandle, Maps};
 use nonna_sandbox::runtime::Loaded;
+use nonna_sandbox::{MapHandle, Maps};
 use serde_json::{Value, json};
 
 use super::report::hex;
@@ -26,7 +26,12 @@ fn own(loaded: &mut Loaded) -> Vec<(Map, Contents)> {
     let (store, handles) = loaded.maps();
     let handles = handles.to_vec();
     let shown = maps.into_iter().zip(handles).filter(|(map, _)| !map.frozen);
-    shown.map(|(map, handle)| { let contents = contents(store, handle, map.map_type); (map, contents) }).collect()
+    shown
+        .map(|(map, handle)| {
+            let contents = contents(store, handle, map.map_type);
+            (map, contents)
+        })
+        .collect()
 }
 
 fn contents(maps: &mut Maps, handle: MapHandle, map_type: MapType) -> Contents {
@@ -49,10 +54,13 @@ pub fn as_json(loaded: &mut Loaded) -> Vec<Value> {
         let mut value = json!({ "kind": "map", "name": map.name, "type": map.map_type.name() });
         match contents {
             Contents::Entries(entries) => {
-                let entry = |(key, stored): &(Vec<u8>, Vec<u8>)| json!({ "key": hex(key), "value": hex(stored) });
+                let entry =
+                    |(key, stored): &(Vec<u8>, Vec<u8>)| json!({ "key": hex(key), "value": hex(stored) });
                 value["entries"] = entries.iter().map(entry).collect();
             }
-            Contents::Records(records) => value["records"] = records.iter().map(|record| json!(hex(record))).collect(),
+            Contents::Records(records) => {
+                value["records"] = records.iter().map(|record| json!(hex(record))).collect();
+            }
             Contents::Closed => {}
         }
         value
@@ -88,7 +96,9 @@ fn entries_text(text: &mut String, map: &Map, entries: &[(Vec<u8>, Vec<u8>)]) {
     } else {
         let _ = writeln!(text, "{what}, {} not zero", shown.len());
     }
-    lines(text, shown.len(), |index| format!("{} -> {}", shown_bytes(&shown[index].0), shown_bytes(&shown[index].1)));
+    lines(text, shown.len(), |index| {
+        format!("{} -> {}", shown_bytes(&shown[index].0), shown_bytes(&shown[index].1))
+    });
 }
 
 fn lines(text: &mut String, count: usize, line: impl Fn(usize) -> String) {

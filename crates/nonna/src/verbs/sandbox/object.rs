@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use nonna_bpf::{ElfError, Object, ProgramIdx, SlotTarget};
+use nonna_bpf::{ElfError, Object, Program, ProgramIdx, SlotTarget};
 use nonna_btf::Btf;
 use nonna_diag::{Diagnostic, Sources, nearest};
 use nonna_sandbox::slugs::{NO_SUCH_PROGRAM, UNREADABLE_OBJECT};
+
+use nonna_verifier::context::{Layout, layout};
 
 use super::input;
 use crate::outcome::Trouble;
@@ -14,8 +16,16 @@ use crate::outcome::Trouble;
 const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
 
 /// The kernel's types, where there is a kernel that shows them.
-pub fn kernel_types() -> Option<Btf> {
+fn kernel_types() -> Option<Btf> {
     Btf::parse(std::fs::read(KERNEL_TYPES).ok()?).ok()
+}
+
+/// The kernel's types, for programs whose context they describe; the others do without.
+pub fn kernel_types_for(program: &Program) -> Option<Btf> {
+    match layout(program.program_type, program.attach_type) {
+        Layout::Fields { .. } => None,
+        _ => kernel_types(),
+    }
 }
 
 /// Reads an object of which only the wanted program is left, with what its program arrays hold; the wanted one is the first.

@@ -9,10 +9,11 @@ use anyhow::Context;
 use nonna_bpf::Program;
 use nonna_sandbox::Host;
 use nonna_sandbox::context::{Effects, Input, Redirect};
-use nonna_sandbox::runtime::Repeated;
+use nonna_sandbox::runtime::{Loaded, Repeated};
 use nonna_verifier::context::{Holds, Layout, layout};
 use serde_json::{Map, Value, json};
 
+use super::maps;
 use super::run::{Verdicts, verdict_name};
 use crate::cli::{Format, Global};
 
@@ -192,6 +193,14 @@ impl Report<'_> {
         self.say(&text)
     }
 
+    /// What stands in the maps at the end.
+    pub fn maps(&self, loaded: &mut Loaded) -> anyhow::Result<()> {
+        if self.is_json() {
+            return maps::as_json(loaded).iter().try_for_each(|map| self.say_json(map));
+        }
+        self.say(&maps::as_text(loaded))
+    }
+
     /// Name and value of every number of the context, and whether the program may write it.
     fn fields(&self, context: &[u8]) -> Vec<(&'static str, Value, bool)> {
         let Layout::Fields { table, user } = layout(self.program.program_type, self.program.attach_type)
@@ -248,7 +257,8 @@ fn is_zero(value: &Value) -> bool {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Two digits a byte.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

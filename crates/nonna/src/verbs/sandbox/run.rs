@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use nonna_bpf::{Object, Program, ProgramIdx};
+use nonna_btf::Btf;
 use nonna_diag::Sources;
 use nonna_sandbox::context::{Input, verdict};
 use nonna_sandbox::pcap::{CaptureWriter, Captured};
 use nonna_sandbox::runtime::{Loaded, Repeated, RunError, Sandbox};
-use nonna_verifier::verify_structure;
+use nonna_verifier::{Environment, verify};
 
 use super::report::{CaptureReport, Report};
 use super::{given, object};
@@ -27,7 +29,8 @@ const ETHERNET: u32 = 1;
 pub fn run(args: &SandboxRunArgs, global: &Global) -> Outcome {
     let object = object::read(&args.file, args.program.as_deref())?;
     let program = object.programs[WANTED.0 as usize].clone();
-    let mut loaded = load(object, args.unverified)?;
+    let types = object::kernel_types_for(&program);
+    let mut loaded = load(object, types.clone(), args.unverified)?;
     let mut host = super::report::Lines::default();
     let report = Report { program: &program, global };
     let failed = |error| run_trouble(error, &program, None);
@@ -46,7 +49,6 @@ pub fn run(args: &SandboxRunArgs, global: &Global) -> Outcome {
                 (Input { attach_type: program.attach_type, packet, ..Input::default() }, None)
             }
             (None, context) => {
-                let types = object::kernel_types();
                 let text = context.as_deref().unwrap_or_default();
                 let (input, text) = given::context(&program, types.as_ref(), text)?;
                 (input, Some(text))
@@ -57,15 +59,18 @@ pub fn run(args: &SandboxRunArgs, global: &Global) -> Outcome {
         write_changed(args, &input, &repeated)?;
         report.single(&repeated, &input, &host)?;
     }
+    report.maps(&mut loaded)?;
     Ok(Done::Fine)
 }
 
-fn load(object: Object, unverified: bool) -> Result<Loaded, Trouble> {
+fn load(object: Object, types: Option<Btf>, unverified: bool) -> Result<Loaded, Trouble> {
     let sandbox = Sandbox::default();
     let loaded = if unverified {
         sandbox.load_unproved(&object)
     } else {
-        let verified = verify_structure(object)
+        let kernel_types = types.map(Arc::new);
+        let environment = Environment { kernel_types, ..Environment::default() };
+        let verified = verify(object, &environment)
             .map_err(|rejection| Trouble::Refused(rejection.diagnostics, Sources::new()))?;
         sandbox.load(&verified)
     };

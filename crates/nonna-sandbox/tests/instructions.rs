@@ -209,3 +209,16 @@ fn what_cannot_run_is_refused() {
             && Prepared::unproved_bytes(&[0x95; 3], &none).is_err()
     );
 }
+
+#[test]
+fn every_function_has_rounds_of_may_goto_of_its_own() {
+    // Both loop until `may_goto` stops them; the function's rounds are all there although its caller's are used up.
+    let insns = text(
+        "r6 = 0; loop: may_goto out; r6 += 1; goto loop; out: call inner; r0 ^= r6; exit; \
+         inner: r0 = 0; again: may_goto done; r0 += 1; goto again; done: exit",
+    );
+    assert_eq!(
+        outcome(&insns, Budget { instructions: 100_000_000, time: None }).map(|(result, ..)| result),
+        Ok(0)
+    );
+}

@@ -317,9 +317,13 @@ fn csum_diff(run: &mut Run<'_, '_>, [from, from_bytes, to, to_bytes, seed]: [u64
     if (from_bytes | to_bytes) & 3 != 0 {
         return Ok(result(Err(EINVAL)));
     }
-    let (from, to) = (taken(run, from, from_bytes)?, taken(run, to, to_bytes)?);
-    let with = checksum::sum(&to, seed as u32);
-    let sum = if from.is_empty() { with } else { checksum::subtract(with, checksum::sum(&from, 0)) };
+    let (from, to, seed) = (taken(run, from, from_bytes)?, taken(run, to, to_bytes)?, seed as u32);
+    // One's complement has two zeros; which one comes out is a matter of the order.
+    let sum = match (from.is_empty(), to.is_empty()) {
+        (false, false) => checksum::subtract(checksum::sum(&to, seed), checksum::sum(&from, 0)),
+        (true, _) => checksum::sum(&to, seed),
+        (false, true) => !checksum::sum(&from, !seed),
+    };
     Ok((!checksum::fold(sum)).into())
 }
 

@@ -4,7 +4,7 @@ use nonna_bpf::{JumpOp, Width};
 
 use super::numeric::Form;
 use super::ops::Op;
-use super::{Caller, Handler, Machine, Outcome, fault, go, halt, look};
+use super::{Caller, Handler, MAY_GOTO_ROUNDS, Machine, Outcome, fault, go, halt, look};
 use crate::arithmetic::holds;
 use crate::fault::FaultKind;
 use crate::host::HelperError;
@@ -156,7 +156,8 @@ fn enter<'a>(
     };
     let mut kept = [0; 5];
     kept.copy_from_slice(&machine.registers[6..=10]);
-    machine.callers[machine.depth] = Caller { rest, kept };
+    let may_goto_left = std::mem::replace(&mut machine.may_goto_left, MAY_GOTO_ROUNDS);
+    machine.callers[machine.depth] = Caller { rest, kept, may_goto_left };
     machine.depth += 1;
     machine.registers[10] = frame_pointer;
     go(machine, code, left - code.len() as i64)
@@ -188,6 +189,7 @@ pub(super) fn exit<'a>(
     machine.windows.close_frame(machine.run.memory, machine.run.depth + depth);
     let caller = machine.callers[depth];
     machine.registers[6..=10].copy_from_slice(&caller.kept);
+    machine.may_goto_left = caller.may_goto_left;
     go(machine, caller.rest, meter + rest.len() as i64 - caller.rest.len() as i64)
 }
 

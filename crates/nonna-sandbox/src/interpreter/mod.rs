@@ -87,6 +87,8 @@ struct Caller<'a> {
     rest: &'a [Op],
     /// `r6` to `r10`.
     kept: [u64; 5],
+    /// Rounds of `may_goto`, which every function call counts by itself.
+    may_goto_left: u32,
 }
 
 /// One active function and those that it calls. The registers stand first, where addresses in machine code are shortest.

@@ -100,6 +100,14 @@ pub const XDP: &[Case] = &[
         "*(u64 *)(r10 -8) = -5; r3 = 0; r4 = 0; r1 = r10; r1 += -8; r2 = 8; r5 = 99; call 28; exit",
     ),
     xdp(
+        "zeros taken away",
+        "*(u64 *)(r10 -8) = 0; r3 = 0; r4 = 0; r1 = r10; r1 += -8; r2 = 8; r5 = 0; call 28; exit",
+    ),
+    xdp(
+        "zeros for zeros",
+        "*(u64 *)(r10 -8) = 0; r3 = r10; r3 += -8; r4 = 8; r1 = r10; r1 += -8; r2 = 8; r5 = 0; call 28; exit",
+    ),
+    xdp(
         "a device's limit",
         "*(u32 *)(r10 -4) = 0; r2 = 0; r3 = r10; r3 += -4; r4 = 0; r5 = 0; call 163; r0 <<= 20; r1 = *(u32 *)(r10 -4); r0 |= r1; exit",
     ),

@@ -5,7 +5,7 @@
 use nonna_bpf::Helper;
 
 use super::table::helper_table;
-use super::{Called, EFAULT, EINVAL, EPERM, error, read_bytes};
+use super::{Called, EFAULT, EINVAL, EPERM, ERANGE, error, read_bytes};
 use crate::host::Space;
 use crate::memory::Access;
 use crate::run::Run;
@@ -84,6 +84,12 @@ pub(super) fn probe_text(
     Some(text)
 }
 
+/// The kernel does not even try addresses that are none of its own (`copy_from_kernel_nofault_allowed`).
+fn not_there(source: Source, address: u64) -> u64 {
+    let own = address >> 47 == (1 << 17) - 1;
+    error(if source == Source::Kernel && !own { ERANGE } else { EFAULT })
+}
+
 fn read(run: &mut Run<'_, '_>, source: Source, to: u64, bytes: u64, from: u64) -> Called {
     let bytes = (bytes & 0xffff_ffff) as usize;
     run.memory.check(to, bytes, Access::Write)?;
@@ -93,7 +99,7 @@ fn read(run: &mut Run<'_, '_>, source: Source, to: u64, bytes: u64, from: u64) -
         into.fill(0);
     }
     run.memory.write(to, &into)?;
-    Ok(if found { 0 } else { error(EFAULT) })
+    Ok(if found { 0 } else { not_there(source, from) })
 }
 
 fn read_text(run: &mut Run<'_, '_>, source: Source, to: u64, bytes: u64, from: u64) -> Called {
@@ -107,7 +113,7 @@ fn read_text(run: &mut Run<'_, '_>, source: Source, to: u64, bytes: u64, from: u
         }
         None => {
             run.memory.write(to, &vec![0; bytes])?;
-            Ok(error(EFAULT))
+            Ok(not_there(source, from))
         }
     }
 }

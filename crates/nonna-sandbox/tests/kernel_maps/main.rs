@@ -3,6 +3,7 @@
 
 mod making;
 mod operations;
+mod programs;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         .test(KernelTest::new("lru_hashes_forget_the_same", &needs, operations::lru_hashes))
         .test(KernelTest::new("tries_do_the_same", &needs, operations::tries))
         .test(KernelTest::new("queues_and_stacks_do_the_same", &needs, operations::queues))
+        .test(KernelTest::new("programs_do_the_same", &needs, programs::alike))
         .main()
 }
 

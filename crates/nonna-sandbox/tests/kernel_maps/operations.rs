@@ -175,7 +175,7 @@ pub fn hashes() -> Outcome {
 }
 
 /// The process stays on one processor, as one run of a program does.
-fn stay() {
+pub fn stay() {
     let mut first = CpuSet::new();
     first.set(0);
     sched_setaffinity(None, &first).expect("the first processor is there");

@@ -6,7 +6,7 @@
 use nonna_bpf::Width;
 
 use super::known_bits::{KnownBits, low_mask};
-use super::ranges::{Ranges, as_signed};
+use super::ranges::Ranges;
 use super::scalar::{Scalar, bits_of};
 
 impl Scalar {
@@ -18,14 +18,18 @@ impl Scalar {
             && self.stride.contains(other.stride)
     }
 
-    /// A set with the members of both, as small as the parts can say.
+    /// A set with the members of both, as small as the parts can say; it always [contains](Scalar::contains) both.
     pub fn join(&self, other: &Scalar) -> Scalar {
+        let parts = self.join_parts(other);
+        parts.normalise().filter(|joined| joined.contains(self) && joined.contains(other)).unwrap_or(parts)
+    }
+
+    /// The union part by part. Where the rounds of a normal form did not do for an operand, that of the union can be the sharper one;
+    /// this contains both operands all the same.
+    fn join_parts(&self, other: &Scalar) -> Scalar {
         let bits = self.bits.join(other.bits);
         let (full, low) = (self.full.join(&other.full), self.low.join(&other.low));
-        let parts = Scalar { bits, full, low, stride: self.stride.join(other.stride) };
-        let joined = parts.or_unknown();
-        // A normal form that was cut off in an operand may go on here: what covers by parts is then the better answer.
-        if joined.contains(self) && joined.contains(other) { joined } else { parts }
+        Scalar { bits, full, low, stride: self.stride.join(other.stride) }
     }
 
     /// The members of both, if there can be any.
@@ -35,9 +39,10 @@ impl Scalar {
         Scalar { bits, full, low, stride: self.stride.meet(other.stride)? }.normalise()
     }
 
-    /// A set with the members of both in which each end that moved from `old` to `new` has jumped outwards: to the next threshold, and where there are no
-    /// thresholds at all to the next limit of 8, 16, 32 or 63 bits; from the last to the end of its width. Bits that changed take with them all bits above, so that
-    /// a growing number does not climb bit by bit; strides fall to a divisor.
+    /// A set with the members of both in which each end that moved from `old` to `new` has jumped outwards: to the next threshold, or
+    /// without any thresholds to the next limit of a type (8, 16, 31, 32 or 63 bits), and past the last to the end of its width. Bits that
+    /// changed take with them all bits above, and bits that an end implied go with it, so that a growing number does not climb
+    /// bit by bit; strides fall to a divisor.
     ///
     /// Thresholds are numbers of 64 bits, in any order; each serves all readings at both widths. If `old` contains `new`, the result
     /// is `old`, and a fixpoint is found when the result is `old`. A chain of widenings with the same thresholds is finite: bits that
@@ -49,17 +54,20 @@ impl Scalar {
         }
         let joined = old.bits.join(new.bits);
         let changed = joined.unknown() & !old.bits.unknown();
-        let bits = if changed == 0 {
-            joined
-        } else {
-            KnownBits::new(joined.value(), joined.unknown() | !low_mask(changed.trailing_zeros()))
-        };
+        let mut forgotten = if changed == 0 { 0 } else { !low_mask(changed.trailing_zeros()) };
         let full = widen_ranges(&old.full, &new.full, Width::W64, thresholds);
         let low = widen_ranges(&old.low, &new.low, Width::W32, thresholds);
+        // Bits that are known because of an end that has moved would hold it back at the next power of two.
+        if full != old.full {
+            forgotten |= bits_known_by(&old.full);
+        }
+        if low != old.low {
+            forgotten |= bits_known_by(&old.low) & low_mask(32);
+        }
+        let bits = KnownBits::new(joined.value(), joined.unknown() | forgotten);
         let parts = Scalar { bits, full, low, stride: old.stride.join(new.stride) };
-        let widened = parts.or_unknown();
-        // As in `join`; and the chain must not turn back.
-        if widened.contains(old) && widened.contains(new) { widened } else { parts }
+        // The chain must not turn back, as it would where the normal form is sharper than that of an operand.
+        parts.normalise().filter(|widened| widened.contains(old) && widened.contains(new)).unwrap_or(parts)
     }
 
     /// One step back from a widened fixpoint: `new` is what the loop makes of `old`, so only members of both are ever reached. Where the parts do
@@ -69,12 +77,15 @@ impl Scalar {
     }
 }
 
-/// Limits that numbers meet without any comparison: those of the narrower types.
-const NATURAL_LIMITS: [u64; 11] = [
+/// The bits that all numbers between the unsigned ends have in common.
+fn bits_known_by(ranges: &Ranges) -> u64 {
+    !KnownBits::of_range(ranges.unsigned_min, ranges.unsigned_max).unknown()
+}
+
+/// Limits that numbers meet without any comparison: those of types.
+const LIMITS_OF_TYPES: [u64; 9] = [
     0,
-    i8::MAX as u64,
     u8::MAX as u64,
-    i16::MAX as u64,
     u16::MAX as u64,
     i32::MAX as u64,
     u32::MAX as u64,
@@ -84,45 +95,36 @@ const NATURAL_LIMITS: [u64; 11] = [
     i32::MIN as i64 as u64,
 ];
 
-/// The next stop that satisfies a test, among the loop's own; the natural ones serve where there are none at all.
-fn next_stop(thresholds: &[u64], best: impl Fn(&mut dyn Iterator<Item = u64>) -> Option<u64>) -> Option<u64> {
-    let stops = if thresholds.is_empty() { &NATURAL_LIMITS[..] } else { thresholds };
-    best(&mut stops.iter().copied())
+/// The nearest stop at or above `end`, or else `last`.
+fn next_above<T: Ord>(end: T, last: T, stops: &[u64], read: impl Fn(u64) -> T) -> T {
+    stops.iter().map(|stop| read(*stop)).filter(|stop| *stop >= end).min().unwrap_or(last)
+}
+
+/// The nearest stop at or below `end`, or else `last`.
+fn next_below<T: Ord>(end: T, last: T, stops: &[u64], read: impl Fn(u64) -> T) -> T {
+    stops.iter().map(|stop| read(*stop)).filter(|stop| *stop <= end).max().unwrap_or(last)
 }
 
 fn widen_ranges(old: &Ranges, new: &Ranges, width: Width, thresholds: &[u64]) -> Ranges {
-    let bits = bits_of(width);
-    let full = Ranges::full(bits);
-    // A threshold beyond the width would turn up as a different number in the narrow reading.
-    let fits = |stop: &u64| *stop <= low_mask(bits);
-    let fits_signed = |stop: &i64| as_signed(*stop as u64, bits) == *stop;
-    let signed = |stop: Option<u64>| stop.map(|stop| stop as i64);
+    let stops = if thresholds.is_empty() { &LIMITS_OF_TYPES[..] } else { thresholds };
+    let full = Ranges::full(bits_of(width));
     let mut wide = *old;
     if new.unsigned_min < old.unsigned_min {
-        let below = |stops: &mut dyn Iterator<Item = u64>| {
-            stops.filter(fits).filter(|stop| *stop <= new.unsigned_min).max()
-        };
-        wide.unsigned_min = next_stop(thresholds, below).unwrap_or(full.unsigned_min);
+        wide.unsigned_min = next_below(new.unsigned_min, full.unsigned_min, stops, |stop| stop);
     }
     if new.unsigned_max > old.unsigned_max {
-        let above = |stops: &mut dyn Iterator<Item = u64>| {
-            stops.filter(fits).filter(|stop| *stop >= new.unsigned_max).min()
-        };
-        wide.unsigned_max = next_stop(thresholds, above).unwrap_or(full.unsigned_max);
+        wide.unsigned_max = next_above(new.unsigned_max, full.unsigned_max, stops, |stop| stop);
     }
     if new.signed_min < old.signed_min {
-        let below = |stops: &mut dyn Iterator<Item = u64>| {
-            let stops = stops.map(|stop| stop as i64).filter(fits_signed);
-            stops.filter(|stop| *stop <= new.signed_min).max().map(|stop| stop as u64)
-        };
-        wide.signed_min = signed(next_stop(thresholds, below)).unwrap_or(full.signed_min);
+        wide.signed_min = next_below(new.signed_min, full.signed_min, stops, |stop| stop as i64);
     }
     if new.signed_max > old.signed_max {
-        let above = |stops: &mut dyn Iterator<Item = u64>| {
-            let stops = stops.map(|stop| stop as i64).filter(fits_signed);
-            stops.filter(|stop| *stop >= new.signed_max).min().map(|stop| stop as u64)
-        };
-        wide.signed_max = signed(next_stop(thresholds, above)).unwrap_or(full.signed_max);
+        wide.signed_max = next_above(new.signed_max, full.signed_max, stops, |stop| stop as i64);
+    }
+    wide.unsigned_max = wide.unsigned_max.min(full.unsigned_max);
+    // Where the full number goes on past the width, its low half goes through all signed numbers.
+    if wide.signed_min < full.signed_min || wide.signed_max > full.signed_max {
+        (wide.signed_min, wide.signed_max) = (full.signed_min, full.signed_max);
     }
     wide
 }

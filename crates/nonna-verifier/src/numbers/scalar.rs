@@ -164,6 +164,7 @@ impl Scalar {
     /// The 64-bit numbers of a lane; of a narrower one zero-extended, as every 32-bit operation leaves its register.
     pub(super) fn from_lane(lane: &Lane) -> Scalar {
         let full = lane.zero_extend(64);
+        // Zero-extension turns signed ends below 0 into everything; the low half still has them.
         let low = if lane.width == 32 { lane.ranges } else { Ranges::full(32) };
         Scalar { bits: full.bits, full: full.ranges, low, stride: full.stride }.or_unknown()
     }

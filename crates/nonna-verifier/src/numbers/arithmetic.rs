@@ -28,9 +28,9 @@ pub(super) fn compute(op: AluOp, left: &Lane, right: &Lane) -> Lane {
         AluOp::And => bitwise::and(left, right),
         AluOp::Or => bitwise::or(left, right),
         AluOp::Xor => bitwise::xor(left, right),
-        AluOp::Lsh => by_each_amount(left, right, shift_left),
-        AluOp::Rsh => by_each_amount(left, right, shift_right),
-        AluOp::Arsh => by_each_amount(left, right, shift_right_signed),
+        AluOp::Lsh => shift_left(left, right),
+        AluOp::Rsh => shift_right(left, right),
+        AluOp::Arsh => shift_right_signed(left, right),
         AluOp::Mov => *right,
     }
 }
@@ -134,46 +134,80 @@ pub(super) fn negate(lane: &Lane) -> Lane {
     compute(AluOp::Sub, &Lane::constant(0, lane.width), lane)
 }
 
-/// A shift by every amount that the right operand may have after masking; there are no more than `width`.
-fn by_each_amount(left: &Lane, right: &Lane, shift: impl Fn(&Lane, u32) -> Lane) -> Lane {
-    let amounts = bitwise::and(right, &Lane::constant(u64::from(left.width - 1), right.width));
-    let (first, last) = (amounts.ranges.unsigned_min, amounts.ranges.unsigned_max);
-    (first..=last)
-        .filter(|amount| amounts.admits(*amount))
-        .map(|amount| shift(left, amount as u32))
-        .reduce(|all, one| all.join(&one))
-        .unwrap_or(Lane::unknown(left.width))
+/// The least and the greatest amount that the right operand may shift by after masking.
+struct Amounts {
+    least: u32,
+    greatest: u32,
 }
 
-fn shift_left(lane: &Lane, amount: u32) -> Lane {
-    let ranges = &lane.ranges;
-    let unsigned = (wide(ranges.unsigned_min) << amount, wide(ranges.unsigned_max) << amount);
-    let signed = (i128::from(ranges.signed_min) << amount, i128::from(ranges.signed_max) << amount);
-    let stride = lane.stride.product(Stride::constant(1 << amount));
-    from_integers(lane.width, lane.bits.shift_left(amount), unsigned, signed, stride)
+impl Amounts {
+    fn of(right: &Lane) -> Amounts {
+        let mask = u64::from(right.width - 1);
+        let (low, high) = (right.ranges.unsigned_min, right.ranges.unsigned_max);
+        let bits = right.bits.truncate(mask.count_ones());
+        if high <= mask {
+            Amounts { least: low as u32, greatest: high as u32 }
+        } else {
+            Amounts { least: bits.value() as u32, greatest: bits.possible() as u32 }
+        }
+    }
+
+    /// The one amount, if there is only one.
+    fn only(&self) -> Option<u32> {
+        (self.least == self.greatest).then_some(self.least)
+    }
+
+    /// A union of bits over all amounts between the two.
+    fn join(&self, shift: impl Fn(u32) -> KnownBits) -> KnownBits {
+        (self.least + 1..=self.greatest).fold(shift(self.least), |all, amount| all.join(shift(amount)))
+    }
 }
 
-fn shift_right(lane: &Lane, amount: u32) -> Lane {
+fn shift_left(lane: &Lane, right: &Lane) -> Lane {
+    let (ranges, amounts) = (&lane.ranges, Amounts::of(right));
+    let bits = amounts.join(|amount| lane.bits.shift_left(amount));
+    let unsigned =
+        (wide(ranges.unsigned_min) << amounts.least, wide(ranges.unsigned_max) << amounts.greatest);
+    let farther =
+        |end: i64, towards: bool| i128::from(end) << if towards { amounts.greatest } else { amounts.least };
+    let signed = (
+        farther(ranges.signed_min, ranges.signed_min < 0),
+        farther(ranges.signed_max, ranges.signed_max > 0),
+    );
+    // The modulus at the least amount divides those at greater ones only without a remainder.
+    let stride = match amounts.only() {
+        Some(amount) => lane.stride.product(Stride::constant(1 << amount)),
+        None if lane.stride.residue() == 0 => lane.stride.product(Stride::constant(1 << amounts.least)),
+        None => (1, 0),
+    };
+    from_integers(lane.width, bits, unsigned, signed, stride)
+}
+
+fn shift_right(lane: &Lane, right: &Lane) -> Lane {
+    let amounts = Amounts::of(right);
     let mut shifted = Lane::unknown(lane.width);
-    shifted.bits = lane.bits.shift_right(amount);
-    shifted.ranges.unsigned_min = lane.ranges.unsigned_min >> amount;
-    shifted.ranges.unsigned_max = lane.ranges.unsigned_max >> amount;
-    shifted.stride = lane.stride.quotient(1 << amount);
+    shifted.bits = amounts.join(|amount| lane.bits.shift_right(amount));
+    shifted.ranges.unsigned_min = lane.ranges.unsigned_min >> amounts.greatest;
+    shifted.ranges.unsigned_max = lane.ranges.unsigned_max >> amounts.least;
+    if let Some(amount) = amounts.only() {
+        shifted.stride = lane.stride.quotient(1 << amount);
+    }
     shifted.or_unknown()
 }
 
-fn shift_right_signed(lane: &Lane, amount: u32) -> Lane {
-    if lane.ranges.signed_min >= 0 {
-        return shift_right(lane, amount);
+fn shift_right_signed(lane: &Lane, right: &Lane) -> Lane {
+    let (ranges, amounts) = (&lane.ranges, Amounts::of(right));
+    if ranges.signed_min >= 0 {
+        return shift_right(lane, right);
     }
     let mut shifted = Lane::unknown(lane.width);
     let extended = lane.bits.sign_extend(lane.width);
-    shifted.bits = KnownBits::new(
-        (extended.value() as i64 >> amount) as u64,
-        (extended.unknown() as i64 >> amount) as u64,
-    )
-    .truncate(lane.width);
-    shifted.ranges.signed_min = lane.ranges.signed_min >> amount;
-    shifted.ranges.signed_max = lane.ranges.signed_max >> amount;
+    let shift = |word: u64, amount: u32| (word as i64 >> amount) as u64;
+    shifted.bits = amounts
+        .join(|amount| KnownBits::new(shift(extended.value(), amount), shift(extended.unknown(), amount)))
+        .truncate(lane.width);
+    shifted.ranges.signed_min = ranges.signed_min >> amounts.least;
+    let nearest = if ranges.signed_max < 0 { amounts.greatest } else { amounts.least };
+    shifted.ranges.signed_max = ranges.signed_max >> nearest;
     shifted.or_unknown()
 }

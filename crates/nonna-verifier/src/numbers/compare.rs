@@ -6,7 +6,7 @@
 use nonna_bpf::{JumpOp, Width};
 
 use super::concrete::holds;
-use super::known_bits::{KnownBits, low_mask};
+use super::known_bits::KnownBits;
 use super::lane::Lane;
 use super::scalar::{Scalar, bits_of};
 
@@ -51,7 +51,7 @@ pub(super) fn relation(op: JumpOp, taken: bool) -> Relation {
     }
 }
 
-/// The members of two lanes that stand in a relation to some member of the other one.
+/// The members of two lanes that stand in a relation to some member of the other one. The lanes are not in their normal form.
 pub(super) fn relate(relation: &Relation, left: &Lane, right: &Lane) -> Option<(Lane, Lane)> {
     match *relation {
         Relation::Equal => {
@@ -67,7 +67,7 @@ pub(super) fn relate(relation: &Relation, left: &Lane, right: &Lane) -> Option<(
         Relation::NoCommonBit => {
             let first = Lane { bits: left.bits.meet(KnownBits::new(0, !right.bits.value()))?, ..*left };
             let second = Lane { bits: right.bits.meet(KnownBits::new(0, !left.bits.value()))?, ..*right };
-            Some((first.normalise()?, second.normalise()?))
+            Some((first, second))
         }
         Relation::Below { swapped: true, signed, or_equal } => {
             let (second, first) = below(right, left, signed, or_equal)?;
@@ -77,7 +77,7 @@ pub(super) fn relate(relation: &Relation, left: &Lane, right: &Lane) -> Option<(
     }
 }
 
-/// A lane without one number. Only an end can be left out; the parts then move the end on to the next number that all admit.
+/// A lane without one number. Only an end can be left out; the normal form then moves the end on to the next number that all parts admit.
 fn without(lane: &Lane, number: u64) -> Option<Lane> {
     let mut trimmed = *lane;
     let ranges = &mut trimmed.ranges;
@@ -90,7 +90,7 @@ fn without(lane: &Lane, number: u64) -> Option<Lane> {
     ranges.unsigned_max -= u64::from(ranges.unsigned_max == number);
     ranges.signed_min += i64::from(ranges.signed_min == signed);
     ranges.signed_max -= i64::from(ranges.signed_max == signed);
-    trimmed.normalise()
+    Some(trimmed)
 }
 
 /// `left & right != 0`: where only one bit can be in both, both have it.
@@ -104,7 +104,7 @@ fn common_bit(left: &Lane, right: &Lane) -> Option<(Lane, Lane)> {
     let first = Lane { bits: left.bits.meet(set)?, ..*left };
     let second = Lane { bits: right.bits.meet(set)?, ..*right };
     // A number that shares a bit with another is not 0.
-    let (first, second) = (without(&first.normalise()?, 0)?, without(&second.normalise()?, 0)?);
+    let (first, second) = (without(&first, 0)?, without(&second, 0)?);
     Some((first, second))
 }
 
@@ -121,11 +121,9 @@ fn below(lesser: &Lane, greater: &Lane, signed: bool, or_equal: bool) -> Option<
         low.unsigned_max = low.unsigned_max.min(high.unsigned_max.checked_sub(gap)?);
         high.unsigned_min = high.unsigned_min.max(low.unsigned_min.checked_add(gap)?);
     }
-    let fits = |lane: Lane| {
-        let ranges = lane.ranges.some()?;
-        (ranges.unsigned_max <= low_mask(lane.width)).then_some(lane)?.normalise()
-    };
-    Some((fits(lesser)?, fits(greater)?))
+    low.some()?;
+    high.some()?;
+    Some((lesser, greater))
 }
 
 impl Scalar {

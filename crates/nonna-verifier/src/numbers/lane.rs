@@ -18,7 +18,7 @@ pub(super) struct Lane {
 
 /// The parts of a lane sharpen each other until nothing changes; sparse bits and a large odd modulus could take turns for very long,
 /// so this many rounds must do. What is left out is exactness, never soundness.
-pub(super) const ROUNDS: u32 = 16;
+pub(super) const ROUNDS: u32 = 6;
 
 impl Lane {
     /// Every number of this width.
@@ -70,35 +70,48 @@ impl Lane {
         self.normalise().unwrap_or(Lane::unknown(self.width))
     }
 
-    /// Lets the parts sharpen each other. `None` where they contradict.
+    /// Lets the parts sharpen each other until nothing changes. `None` where they contradict.
     pub(super) fn normalise(mut self) -> Option<Lane> {
         for _ in 0..ROUNDS {
-            let before = self;
-            self = self.sharpen()?;
-            if self == before {
+            if !self.sharpen()? {
                 break;
             }
         }
         Some(self)
     }
 
-    /// One round of [`Lane::normalise`].
-    pub(super) fn sharpen(mut self) -> Option<Lane> {
-        self.ranges = self.ranges.reconcile(self.width)?;
+    /// One round of [`Lane::normalise`]: whether another one could find more.
+    fn sharpen(&mut self) -> Option<bool> {
+        self.ranges.unsigned_min = self.ranges.unsigned_min.max(self.bits.value());
+        self.ranges.unsigned_max = self.ranges.unsigned_max.min(self.bits.possible());
+        self.ranges = self.ranges.some()?.reconcile(self.width)?;
         self.bits =
             self.bits.meet(KnownBits::of_range(self.ranges.unsigned_min, self.ranges.unsigned_max))?;
+        let before = (self.bits, self.ranges);
         self.share_low_bits()?;
-        self.trim(|lane, bound| lane.bits.at_or_above(bound), |lane, bound| lane.bits.at_or_below(bound))?;
-        if self.stride.modulus() != 1 {
+        // Where only the lowest bits are unknown, the others fix a block, and mostly both ends lie in it by now.
+        let (unknown, ranges) = (self.bits.unknown(), &self.ranges);
+        let in_block =
+            self.bits.value() <= ranges.unsigned_min && ranges.unsigned_max <= self.bits.possible();
+        if !in_block || unknown & unknown.wrapping_add(1) != 0 {
+            self.trim(
+                |lane, bound| lane.bits.at_or_above(bound),
+                |lane, bound| lane.bits.at_or_below(bound),
+            )?;
+        }
+        // A modulus that is a power of two has just told all it knows to the bits.
+        if !self.stride.modulus().is_power_of_two() {
             self.trim(
                 |lane, bound| lane.stride.at_or_above(bound),
                 |lane, bound| lane.stride.at_or_below(bound),
             )?;
         }
         if let Some(number) = self.as_constant() {
-            return self.admits(number).then_some(Lane::constant(number, self.width));
+            let admitted = self.admits(number);
+            *self = Lane::constant(number, self.width);
+            return admitted.then_some(false);
         }
-        Some(self)
+        Some(before != (self.bits, self.ranges))
     }
 
     /// The power of two in the modulus and the low known bits are the same knowledge: each gets the other's.

@@ -7,7 +7,7 @@ use nonna_bpf::{AluOp, Endian, MemSize, Width};
 
 use super::arithmetic::{compute, negate};
 use super::known_bits::KnownBits;
-use super::lane::{Lane, ROUNDS};
+use super::lane::Lane;
 use super::ranges::Ranges;
 use super::stride::Stride;
 
@@ -21,6 +21,9 @@ pub struct Scalar {
     pub(super) low: Ranges,
     pub(super) stride: Stride,
 }
+
+/// How often the two widths may tell each other news before a normal form is taken as it is, as [`super::lane`] limits what parts do.
+const EXCHANGES: u32 = 4;
 
 /// How many bits an operation of this width works on.
 pub(super) const fn bits_of(width: Width) -> u32 {
@@ -142,8 +145,9 @@ impl Scalar {
 
     /// This number, of which more has become known at a width. `None` where that leaves nothing.
     pub(super) fn with_lane(mut self, lane: &Lane) -> Option<Scalar> {
+        let before = self;
         self.take_lane(lane)?;
-        self.normalise()
+        if self == before { Some(self) } else { self.normalise() }
     }
 
     fn take_lane(&mut self, lane: &Lane) -> Option<()> {
@@ -176,16 +180,18 @@ impl Scalar {
 
     /// Lets all parts at both widths sharpen each other until nothing changes. `None` where they contradict.
     pub(super) fn normalise(mut self) -> Option<Scalar> {
-        for _ in 0..ROUNDS {
-            let before = self;
-            let full = self.lane(Width::W64).sharpen()?;
+        for _ in 0..EXCHANGES {
+            let full = self.lane(Width::W64).normalise()?;
+            if let Some(number) = full.as_constant() {
+                return self.low.admits(number, 32).then_some(Scalar::constant(number));
+            }
             (self.bits, self.full, self.stride) = (full.bits, full.ranges, full.stride);
             let mut low = self.low_lane();
             low.ranges = low.ranges.meet(&self.full.truncate(32))?;
-            let low = low.sharpen()?;
+            let low = low.normalise()?;
             self.take_lane(&low)?;
             self.full = self.full.sharpen_by_low_half(&self.low)?;
-            if self == before {
+            if (self.bits, self.full, self.stride) == (full.bits, full.ranges, full.stride) {
                 break;
             }
         }
@@ -207,7 +213,10 @@ impl Scalar {
         }
         let scalar =
             Scalar { bits: result.bits, full: result.ranges, low: Ranges::full(32), stride: result.stride };
-        // The low half of these results depends on the low halves of the operands only.
+        // The low half of these results depends on the low halves of the operands only. It is the whole number where the rest is 0.
+        if result.ranges.unsigned_max <= u64::from(u32::MAX) {
+            return scalar.or_unknown();
+        }
         let low = match op {
             AluOp::Add | AluOp::Sub | AluOp::Mul | AluOp::And | AluOp::Or | AluOp::Xor => {
                 compute(op, &left.low_lane(), &right.low_lane())

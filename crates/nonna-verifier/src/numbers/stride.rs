@@ -59,11 +59,18 @@ impl Stride {
 
     /// Whether this number is in the set.
     pub const fn admits(self, number: u64) -> bool {
-        if self.modulus == 0 { number == self.residue } else { number % self.modulus == self.residue }
+        match self.modulus {
+            0 => number == self.residue,
+            1 => true,
+            modulus => number % modulus == self.residue,
+        }
     }
 
     /// Whether every member of `other` is a member of this set.
     pub const fn contains(self, other: Stride) -> bool {
+        if self.modulus == 1 {
+            return true;
+        }
         let coarser =
             if self.modulus == 0 { other.modulus == 0 } else { other.modulus.is_multiple_of(self.modulus) };
         coarser && self.admits(other.residue)
@@ -78,6 +85,9 @@ impl Stride {
 
     /// The members of both (the Chinese remainder theorem), if there are any below 2^64.
     pub fn meet(self, other: Stride) -> Option<Stride> {
+        if self == other {
+            return Some(self);
+        }
         if self.contains(other) {
             return Some(other);
         }
@@ -107,6 +117,13 @@ impl Stride {
     pub(super) fn reduced(modulus: u64, residue: i128, carries: Option<i128>, width: u32) -> Stride {
         if modulus == 0 {
             return Stride::constant(residue.rem_euclid(1 << width) as u64);
+        }
+        if carries == Some(0) && (0..i128::from(modulus)).contains(&residue) {
+            return Stride { modulus, residue: residue as u64 };
+        }
+        if modulus.is_power_of_two() && modulus.trailing_zeros() <= width {
+            // It divides 2^width: wrapping any number of times changes nothing.
+            return Stride { modulus, residue: residue as u64 & (modulus - 1) };
         }
         let Some(times) = carries else {
             let modulus = 1 << modulus.trailing_zeros().min(width).min(63);

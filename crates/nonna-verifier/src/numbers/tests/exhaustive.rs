@@ -130,7 +130,8 @@ fn comparisons_keep_every_pair() {
             let mut missed = 0u32;
             for (left, left_members) in &lanes {
                 for (right, right_members) in &lanes {
-                    let refined = relate(&relation(op, taken), left, right);
+                    let refined = relate(&relation(op, taken), left, right)
+                        .and_then(|(first, second)| Some((first.normalise()?, second.normalise()?)));
                     let kept = refined.map_or((0, 0), |(first, second)| (members(&first), members(&second)));
                     let mut possible = false;
                     for a in numbers(*left_members) {

@@ -36,6 +36,9 @@ pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     step("tidy", || rules(&mut tally, workspace))?;
     step("tools that tests need", || tools(&mut tally, workspace))?;
     step("tests of the workspace, on this kernel", || workspace_tests(&mut tally, workspace))?;
+    // Optimised, the interpreter goes from op to op in another way than the tests of the workspace have seen.
+    let optimised = ["test", "--quiet", "--release", "-p", "nonna-sandbox", "--lib", "--test", "*"];
+    step("the sandbox, optimised", || one(&mut tally, workspace, "the sandbox, optimised", &optimised))?;
     if !options.no_kernels {
         step("kernel suites under QEMU", || {
             tally.add(kernels::run(workspace, &kernels::Options::default())?);

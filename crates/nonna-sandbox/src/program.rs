@@ -331,6 +331,13 @@ impl Prepared {
         self.entries.get(index).is_some_and(|is_entry| *is_entry).then_some(index)
     }
 
+    /// The same program, every instruction of which the interpreter runs for itself.
+    #[cfg(test)]
+    pub(crate) fn one_by_one(mut self) -> Self {
+        self.ops = OnceLock::from(Ops::one_by_one(&self));
+        self
+    }
+
     /// What the interpreter runs.
     pub(crate) fn ops(&self) -> &Ops {
         self.ops.get_or_init(|| Ops::new(self))

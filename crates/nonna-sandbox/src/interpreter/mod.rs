@@ -109,6 +109,13 @@ struct Machine<'a, 'r, 'm> {
 
 impl Engine for Prepared {
     fn enter(&self, entry: usize, arguments: [u64; 5], run: &mut Run<'_, '_>) -> u64 {
+        // A helper may call functions without end, none of which has a loop.
+        if run.meter.until_look <= 0
+            && let Err(kind) = run.meter.look()
+        {
+            run.fault(entry, kind);
+            return 0;
+        }
         let depth = run.depth;
         let ops = self.ops();
         let code = ops.from(entry);

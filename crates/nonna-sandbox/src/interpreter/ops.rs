@@ -84,6 +84,13 @@ impl std::fmt::Debug for Ops {
 impl Ops {
     /// Decodes a program.
     pub(crate) fn new(program: &Prepared) -> Self {
+        let mut decoded = Ops::one_by_one(program);
+        fused::fuse(program, &mut decoded.ops);
+        decoded
+    }
+
+    /// Decodes a program, every instruction for itself.
+    pub(crate) fn one_by_one(program: &Prepared) -> Self {
         let (mut ops, mut calls) = (Vec::new(), Vec::new());
         for (index, insn) in program.insns().iter().enumerate() {
             match (insn, program.call(index)) {
@@ -97,7 +104,6 @@ impl Ops {
                 ops.push(op(control::inside, Reg::R0, Reg::R0, 0, (long(value) >> 32) as i32));
             }
         }
-        fused::fuse(program, &mut ops);
         Ops { ops, calls, starts: SlotMap::new(program.insns()) }
     }
 

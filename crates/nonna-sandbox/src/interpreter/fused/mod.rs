@@ -8,6 +8,8 @@ mod branches;
 mod chains;
 mod memory;
 mod rotations;
+#[cfg(test)]
+mod tests;
 
 use nonna_bpf::{AluOp, Insn, Operand, Reg, Width};
 

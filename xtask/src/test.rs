@@ -15,6 +15,7 @@ use nonna_testkit::{Verdict, running_release};
 
 use crate::kernels;
 use crate::packages::{self, TOOLS};
+use crate::parity;
 use crate::tally::Tally;
 use crate::tidy;
 use crate::workspace::Workspace;
@@ -39,6 +40,10 @@ pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     // Optimised, the interpreter goes from op to op in another way than the tests of the workspace have seen.
     let optimised = ["test", "--quiet", "--release", "-p", "nonna-sandbox", "--lib", "--test", "*"];
     step("the sandbox, optimised", || one(&mut tally, workspace, "the sandbox, optimised", &optimised))?;
+    step("verdicts beside the kernel's", || {
+        tally.add(parity::check(workspace)?);
+        Ok(())
+    })?;
     if !options.no_kernels {
         step("kernel suites under QEMU", || {
             tally.add(kernels::run(workspace, &kernels::Options::default())?);

@@ -104,6 +104,7 @@ fn boot(workspace: &Workspace, kernel: &Kernel, built: &build::Built, options: &
         console: work.join("console.log"),
         report: work.join("report.log"),
         show: options.console,
+        time_limit: qemu::TIME_LIMIT,
     };
     let (ending, report) = run_guest(&guest)?;
     let verdicts = Verdict::find_all(&report);

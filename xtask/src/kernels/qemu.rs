@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 /// All suites of one kernel together.
-const TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
+pub const TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// What a kernel prints when it will not come back by itself.
 const END_MARKS: &[&str] = &[
     "Kernel panic",
@@ -42,6 +42,8 @@ pub struct Guest {
     pub report: PathBuf,
     /// Also show the console.
     pub show: bool,
+    /// How long it may take.
+    pub time_limit: Duration,
 }
 
 /// How a guest ended.
@@ -76,7 +78,7 @@ impl Guest {
                 line.clear();
             }
         });
-        let mut until = Instant::now() + TIME_LIMIT;
+        let mut until = Instant::now() + self.time_limit;
         let mut killed = None;
         loop {
             match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -94,7 +96,7 @@ impl Guest {
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
-                    killed.get_or_insert_with(|| format!("not done after {} s", TIME_LIMIT.as_secs()));
+                    killed.get_or_insert_with(|| format!("not done after {} s", self.time_limit.as_secs()));
                     qemu.kill().context("kill QEMU")?;
                     break;
                 }

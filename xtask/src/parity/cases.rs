@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use nonna_bpf::{Map, Object, SlotTarget};
+use nonna_bpf::{Map, Object, ProgramType, SlotTarget};
 use nonna_btf::{Btf, Type};
 use std::collections::BTreeMap;
 
@@ -44,10 +44,18 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 pub fn read(path: &Path, kernel_types: Option<&Arc<Btf>>) -> Result<Source> {
     let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
     let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let (object, unread) = match Object::from_elf_apart(&bytes, kernel_types.map(AsRef::as_ref)) {
+    let (mut object, unread) = match Object::from_elf_apart(&bytes, kernel_types.map(AsRef::as_ref)) {
         Ok(reading) => (Ok(reading.object), reading.unread),
         Err(error) => (Err(error.to_string()), Vec::new()),
     };
+    if let Ok(object) = &mut object {
+        // `tc` loads programs from sections of any name.
+        for program in &mut object.programs {
+            if program.program_type == ProgramType::Unspecified {
+                program.program_type = ProgramType::SchedCls;
+            }
+        }
+    }
     let unread = unread.into_iter().map(|(program, error)| (program, error.to_string())).collect();
     let expected = object.as_ref().map(|object| expectations(&object.btf)).unwrap_or_default();
     Ok(Source { name, object, unread, expected })

@@ -20,6 +20,8 @@ pub struct Compared {
     pub ours: Ours,
     /// How long ours took.
     pub took: Duration,
+    /// Instructions of the program.
+    pub n_insns: usize,
 }
 
 /// How two verdicts stand to each other.
@@ -37,7 +39,19 @@ pub enum Outcome {
     NoVerdict,
 }
 
+impl Outcome {
+    /// Whether the verdicts differ.
+    pub fn is_disagreement(self) -> bool {
+        matches!(self, Self::FalseAccept | Self::Broken | Self::FalseRefusal)
+    }
+}
+
 impl Compared {
+    /// Object and program.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.kernel.object, self.kernel.program)
+    }
+
     /// How the verdicts stand to each other.
     pub fn outcome(&self) -> Outcome {
         match (self.kernel.verdict, &self.ours) {
@@ -188,6 +202,41 @@ pub fn slowest(list: &[Compared], n_shown: usize) -> String {
     )
 }
 
+/// Instructions, the kernel's time, ours, and both verdicts, program by program.
+pub fn times(list: &[Compared]) -> String {
+    let mut text = String::from("instructions   kernel ms   ours ms  program\n");
+    for compared in list {
+        let kernel_ms =
+            compared.kernel.took_us.map_or("-".to_owned(), |us| format!("{:.2}", us as f64 / 1e3));
+        let ours_ms = compared.took.as_secs_f64() * 1e3;
+        let outcome = compared.outcome();
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{:>12} {kernel_ms:>11} {ours_ms:>9.2}  {} (kernel: {:?}; {outcome:?})",
+            compared.n_insns,
+            compared.name(),
+            compared.kernel.verdict
+        );
+    }
+    if let Some(ratio) = ratio(list) {
+        let _ = write!(text, "ours by the kernel's, geometric mean where both accept: {ratio:.3}");
+    }
+    text
+}
+
+/// Our time by the kernel's whole load, as the geometric mean over what both accept.
+fn ratio(list: &[Compared]) -> Option<f64> {
+    let logs: Vec<f64> = list
+        .iter()
+        .filter(|one| one.outcome() == Outcome::Agreed && one.ours == Ours::Accept)
+        .filter_map(|one| {
+            Some((one.took.as_secs_f64() * 1e6 / one.kernel.took_us.filter(|us| *us > 0)? as f64).ln())
+        })
+        .collect();
+    (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
+}
+
 /// One line that says it all.
 pub fn summary(counts: &Counts) -> String {
     format!(
@@ -202,4 +251,58 @@ pub fn summary(counts: &Counts) -> String {
         counts.broken,
         counts.no_verdict
     )
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A program with these verdicts.
+    pub fn compared(verdict: Verdict, reason: &str, ours: Ours) -> Compared {
+        let kernel = Heard {
+            object: "o".to_owned(),
+            program: "p".to_owned(),
+            verdict,
+            reason: reason.to_owned(),
+            slot: Some(3),
+            took_us: None,
+        };
+        Compared { kernel, expected: None, ours, took: Duration::ZERO, n_insns: 1 }
+    }
+
+    fn refusal() -> Ours {
+        Ours::Refuse { slug: "out-of-bounds".to_owned(), text: "at byte 48; more".to_owned() }
+    }
+
+    #[test]
+    fn verdicts_are_counted_by_how_they_stand() {
+        let list = [
+            compared(Verdict::Accept, "", Ours::Accept),
+            compared(Verdict::Refuse, "R1 !read_ok", refusal()),
+            compared(Verdict::Refuse, "R1 !read_ok", Ours::Accept),
+            compared(Verdict::Accept, "", refusal()),
+            compared(Verdict::Accept, "", Ours::Broken("panic".to_owned())),
+            compared(Verdict::None, "", refusal()),
+        ];
+        let counts = Counts::of(&list);
+        let expected = Counts {
+            both_accept: 1,
+            both_refuse: 1,
+            false_accepts: 1,
+            false_refusals: 1,
+            broken: 1,
+            no_verdict: 1,
+        };
+        assert_eq!(counts, expected);
+        assert_eq!((counts.judged(), counts.agreement()), (5, 40.0));
+        let text = work_list(&list, 4);
+        assert!(text.contains("1  out-of-bounds: at byte N\n        o/p  [at byte 48; more]"), "{text}");
+        assert!(text.contains("        o/p  [slot 3: R1 !read_ok]"), "{text}");
+    }
+
+    #[test]
+    fn texts_of_one_kind_have_one_shape() {
+        assert_eq!(shape("R7 at byte 12 of 0x1f"), "RN at byte N of NxN");
+        assert_eq!(shape("no number"), "no number");
+    }
 }

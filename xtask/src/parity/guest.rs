@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use cargo_metadata::Message;
@@ -11,6 +12,7 @@ use clap::Args;
 use nonna_testkit::guest::{Plan, Run, VERDICT_FILE};
 use nonna_testkit::{GuestNeeds, Verdict as SuiteVerdict, running_release};
 
+use super::generated;
 use super::verdict::{self, Heard, Table};
 use crate::kernels::build::{Built, Suite, TARGET};
 use crate::kernels::{Kernel, qemu};
@@ -19,6 +21,8 @@ use crate::workspace::Workspace;
 /// Starts a line with a verdict.
 const HEARD_LINE: &str = "nonna-heard ";
 const NAME: &str = "xtask::parity";
+/// Some programs take the kernel seconds where it is not emulated.
+const TIME_LIMIT: Duration = Duration::from_secs(45 * 60);
 const INIT: &str = "guest-init";
 
 /// Options of the verb that runs in the guest.
@@ -26,6 +30,9 @@ const INIT: &str = "guest-init";
 pub struct JudgeOptions {
     /// Folders with objects
     pub folders: Vec<PathBuf>,
+    /// Also ask about this many random programs
+    #[arg(long, default_value_t = 0)]
+    pub generated: u64,
 }
 
 /// Asks the running kernel about every program in the folders, and tells the verdicts as a suite does.
@@ -37,13 +44,18 @@ pub fn judge(options: &JudgeOptions) -> Result<ExitCode> {
     let mut lines = String::new();
     let mut suite =
         SuiteVerdict { suite: NAME.to_owned(), release: running_release(), ..SuiteVerdict::default() };
+    let mut hear = |heard: Heard| {
+        suite.passed += 1;
+        if let Ok(json) = serde_json::to_string(&heard) {
+            lines.push_str(&format!("{HEARD_LINE}{json}\n"));
+        }
+    };
+    let kernel = nonna_kernel::Kernel::new();
+    for seed in 0..options.generated {
+        generated::hear_seed(&kernel, seed, &mut hear);
+    }
     for folder in &options.folders {
-        verdict::ask(folder, |heard| {
-            suite.passed += 1;
-            if let Ok(json) = serde_json::to_string(&heard) {
-                lines.push_str(&format!("{HEARD_LINE}{json}\n"));
-            }
-        })?;
+        verdict::ask(folder, &mut hear)?;
     }
     lines.push_str(&suite.to_line());
     match std::env::var_os(VERDICT_FILE) {
@@ -53,16 +65,22 @@ pub fn judge(options: &JudgeOptions) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Boots the kernel and hears its verdicts on the objects in the folders.
+/// Boots the kernel and hears its verdicts on the objects in the folders and on random programs.
 ///
 /// # Errors
 ///
 /// If the guest cannot be built, does not come to its end, or does not say all.
-pub fn ask(workspace: &Workspace, kernel: &Kernel, folders: &[&Path], work: &Path) -> Result<Table> {
+pub fn ask(
+    workspace: &Workspace,
+    kernel: &Kernel,
+    folders: &[&Path],
+    n_generated: u64,
+    work: &Path,
+) -> Result<Table> {
     std::fs::create_dir_all(work).with_context(|| format!("make {}", work.display()))?;
     let built = build(workspace, folders)?;
     let program = &built.suites[0];
-    let mut args = vec!["judge".to_owned()];
+    let mut args = vec!["judge".to_owned(), "--generated".to_owned(), n_generated.to_string()];
     args.extend(folders.iter().map(|folder| folder.to_string_lossy().into_owned()));
     let run = Run {
         name: NAME.to_owned(),
@@ -80,6 +98,7 @@ pub fn ask(workspace: &Workspace, kernel: &Kernel, folders: &[&Path], work: &Pat
         console: work.join("console.log"),
         report: work.join("report.log"),
         show: false,
+        time_limit: TIME_LIMIT,
     };
     println!("asking Linux {} under QEMU", kernel.release);
     let (ending, report) = crate::kernels::run_guest(&guest)?;

@@ -1,40 +1,48 @@
 //! `cargo xtask parity`: our verifier's verdicts beside the kernel's.
 //!
 //! The kernel is the judge. Its verdicts are had by loading, kept as tables, and ours are compared with them; what differs is printed as
-//! a list to work on.
+//! a list to work on, and as a page.
 
 mod cases;
+mod check;
 mod compare;
+mod corpus;
+mod explained;
 mod generated;
 mod guest;
 mod objects;
 mod ours;
+mod page;
+mod reason;
+mod record;
 mod types;
 mod verdict;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
-use nonna_btf::Btf;
-use nonna_verifier::Environment;
+use nonna_kernel::Kernel as RunningKernel;
+use nonna_testkit::running_release;
 
 use crate::kernels::Kernel;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
+pub use check::check;
 use compare::{Compared, Counts};
+use corpus::Corpus;
 pub use guest::{JudgeOptions, judge};
 use objects::Objects;
+use record::Record;
 use verdict::Table;
 
 /// Where what is downloaded, built and heard lies.
 const FOLDER: &str = "target/parity";
 /// How many programs of a group are shown.
 const N_SHOWN: usize = 4;
+/// How many random programs are recorded.
+const N_GENERATED: u64 = 2500;
 
 /// Whose verdicts ours are compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -58,6 +66,15 @@ pub struct Options {
     /// Ask the kernel again
     #[arg(long)]
     pub ask: bool,
+    /// Write the record of the kernel's verdicts and the page
+    #[arg(long)]
+    pub write: bool,
+    /// Only tell whether the page is current and all disagreements are explained
+    #[arg(long)]
+    pub check: bool,
+    /// Judge the larger programs, with times, instead of the selftests
+    #[arg(long)]
+    pub real: bool,
     /// Take the objects from this folder
     #[arg(long)]
     pub objects: Option<PathBuf>,
@@ -74,29 +91,46 @@ pub struct Options {
     pub all: bool,
 }
 
-/// What ours is compared with.
-struct Corpus {
-    objects: PathBuf,
-    table: Table,
-    types: Arc<Btf>,
-}
-
 /// `cargo xtask parity`.
 pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     if let Some(n_programs) = options.generated {
-        return generated(options, n_programs);
+        return generated::command(options.seed, n_programs, options.all);
     }
-    let folder = workspace.root.join(FOLDER);
-    std::fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+    if options.check {
+        return check(workspace)?.conclude();
+    }
+    let folder = folder(workspace)?;
     let corpus = match corpus(workspace, &folder, options)? {
         Ok(corpus) => corpus,
         Err(tally) => return tally.conclude(),
     };
-    let list = compare_all(&corpus, options.filter.as_deref())?;
-    println!("{}", compare::work_list(&list, if options.all { usize::MAX } else { N_SHOWN }));
-    println!("{}", compare::slowest(&list, 5));
-    println!("{}", compare::summary(&Counts::of(&list)));
+    println!("compared with Linux {}", corpus.release);
+    if options.write {
+        check::write(workspace, &corpus)?;
+    }
+    let objects = if options.real { &corpus.real } else { &corpus.selftests };
+    let judged = corpus.judge(objects, options.filter.as_deref())?;
+    for (program, error) in &judged.unread {
+        println!("cannot read {program}: {error}");
+    }
+    show(&judged.list, options.all);
+    if options.real {
+        println!("{}", compare::times(&judged.list));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The work list and its sums.
+fn show(list: &[Compared], all: bool) {
+    println!("{}", compare::work_list(list, if all { usize::MAX } else { N_SHOWN }));
+    println!("{}", compare::slowest(list, 5));
+    println!("{}", compare::summary(&Counts::of(list)));
+}
+
+fn folder(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = workspace.root.join(FOLDER);
+    std::fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+    Ok(folder)
 }
 
 /// Objects, verdicts and types that belong together; a machine that cannot have them has a tally with the reason.
@@ -109,27 +143,32 @@ fn corpus(
     let wants_build = options.objects.is_none() && !(options.fast && built.selftests.is_dir());
     if wants_build && let Err(skip) = Objects::build(workspace, folder)? {
         let mut tally = Tally::default();
-        tally.skip("parity", skip);
+        tally.skip("verdicts beside the kernel's", skip);
         return Ok(Err(tally));
     }
-    let objects = options.objects.clone().unwrap_or(built.selftests);
-    let guest_table = folder.join("guest.jsonl");
-    let host = options.kernel == JudgeKernel::Host
-        || (options.fast && !(guest_table.exists() && built.types.exists()));
-    if host {
-        let table = known(&folder.join("host.jsonl"), options.ask, || verdict::table(&objects))?;
-        let types = nonna_kernel::Kernel::new().btf().context("the types of the running kernel")?;
-        println!("compared with the running kernel");
-        return Ok(Ok(Corpus { objects, table, types }));
+    let selftests = options.objects.clone().unwrap_or(built.selftests);
+    if options.kernel == JudgeKernel::Host || !built.types.exists() {
+        let asked: &[&Path] = if built.real.is_dir() { &[&selftests, &built.real] } else { &[&selftests] };
+        let table = known(&folder.join("host.jsonl"), options.ask, || verdict::table(asked))?;
+        let types = RunningKernel::new().btf().context("the types of the running kernel")?;
+        let release = running_release();
+        return Ok(Ok(Corpus { selftests, real: built.real, table, types, release }));
     }
-    let table = known(&guest_table, options.ask, || match Kernel::find(workspace, objects::SERIES)? {
-        Ok(kernel) => guest::ask(workspace, &kernel, &[&objects, &built.real], &folder.join("guest")),
-        Err(skip) => anyhow::bail!("{skip}"),
-    })?;
-    let types = std::fs::read(&built.types).with_context(|| format!("read {}", built.types.display()))?;
-    let types = Arc::new(Btf::parse(types).context("the types of the packaged kernel")?);
-    println!("compared with Linux {}", objects::SERIES);
-    Ok(Ok(Corpus { objects, table, types }))
+    let types = corpus::read_types(&built.types)?;
+    let (guest_table, recorded) = (folder.join("guest.jsonl"), workspace.root.join(record::PATH));
+    let release = std::fs::read_to_string(folder.join(objects::COMPLETE)).unwrap_or_default();
+    let table = if guest_table.exists() || options.ask || !recorded.exists() {
+        known(&guest_table, options.ask, || match Kernel::find(workspace, objects::SERIES)? {
+            Ok(kernel) => {
+                let work = folder.join("guest");
+                guest::ask(workspace, &kernel, &[&selftests, &built.real], N_GENERATED, &work)
+            }
+            Err(skip) => anyhow::bail!("{skip}"),
+        })?
+    } else {
+        Record::read(&recorded)?.table()
+    };
+    Ok(Ok(Corpus { selftests, real: built.real, table, types, release }))
 }
 
 /// A table that was written before, unless the kernel shall be asked again.
@@ -140,68 +179,4 @@ fn known(path: &Path, ask_again: bool, ask: impl FnOnce() -> Result<Table>) -> R
     let table = ask()?;
     table.write(path)?;
     Ok(table)
-}
-
-/// What our verifier assumes when it is compared with a kernel that has these types.
-fn environment(types: &Arc<Btf>) -> Environment {
-    Environment {
-        kernel_types: Some(Arc::clone(types)),
-        // As kernels have it for privileged loaders.
-        uninitialized_stack: true,
-        ..Environment::default()
-    }
-}
-
-/// Random programs, the running kernel and our verifier.
-fn generated(options: &Options, n_programs: u64) -> Result<ExitCode> {
-    let kernel = nonna_kernel::Kernel::new();
-    println!("programs of the seeds {} to {}", options.seed, options.seed + n_programs - 1);
-    let list = generated::compare(&kernel, options.seed..options.seed + n_programs)?;
-    println!("{}", compare::work_list(&list, if options.all { usize::MAX } else { N_SHOWN }));
-    let mut shown: BTreeMap<String, usize> = BTreeMap::new();
-    for compared in &list {
-        let n_of_group = shown.entry(compared.group()).or_default();
-        if *n_of_group < if options.all { usize::MAX } else { 1 }
-            && let Some(text) = generated::explain(&kernel, compared)?
-        {
-            *n_of_group += 1;
-            println!("{text}");
-        }
-    }
-    println!("{}", compare::slowest(&list, 5));
-    println!("{}", compare::summary(&Counts::of(&list)));
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Judges every program that the table knows.
-fn compare_all(corpus: &Corpus, filter: Option<&str>) -> Result<Vec<Compared>> {
-    let environment = environment(&corpus.types);
-    let started = Instant::now();
-    let (mut list, mut n_unreadable) = (Vec::new(), 0);
-    for path in cases::files(&corpus.objects)? {
-        let source = cases::read(&path, Some(&corpus.types))?;
-        let object = match &source.object {
-            Ok(object) => object,
-            Err(error) => {
-                n_unreadable += 1;
-                println!("cannot read {}: {error}", source.name);
-                continue;
-            }
-        };
-        for (program, error) in &source.unread {
-            println!("cannot read {}/{program}: {error}", source.name);
-        }
-        for (index, program) in object.programs.iter().enumerate() {
-            if filter.is_some_and(|filter| !format!("{}/{}", source.name, program.name).contains(filter)) {
-                continue;
-            }
-            let Some(kernel) = corpus.table.get(&source.name, &program.name) else { continue };
-            let expected = source.expected.get(&program.name).and_then(|expected| expected.accepted);
-            let (ours, took) = ours::judge(cases::alone(object, index), &environment);
-            list.push(Compared { kernel: kernel.clone(), expected, ours, took });
-        }
-    }
-    let seconds = started.elapsed().as_secs_f64();
-    println!("{} programs, {n_unreadable} unreadable objects, {seconds:.1} s", list.len());
-    Ok(list)
 }

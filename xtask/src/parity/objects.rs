@@ -22,6 +22,8 @@ const TOOLS: &[&str] = &["bpftool", "clang-19", "dpkg-deb", "python3", "tar", "x
 /// What is needed of the sources.
 const PARTS: &[&str] =
     &["include/uapi", "scripts/bpf_doc.py", "tools/include", "tools/lib/bpf", "tools/testing/selftests/bpf"];
+/// The file that says that all is built, and for which kernel.
+pub const COMPLETE: &str = "complete";
 const SELFTESTS: &str = "tools/testing/selftests/bpf";
 
 /// Programs that people run, or that are as large, beside the small ones that test single rules.
@@ -85,7 +87,7 @@ impl Objects {
     /// If a download is broken or a selftest does not compile. A machine that cannot have the sources is no error but a [`Skip`].
     pub fn build(workspace: &Workspace, folder: &Path) -> Result<std::result::Result<Self, Skip>> {
         let objects = Self::below(folder);
-        let complete = folder.join("complete");
+        let complete = folder.join(COMPLETE);
         if complete.exists() {
             return Ok(Ok(objects));
         }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use nonna_bpf::{Object, Program, ProgramIdx, ProgramType, UNRESOLVED_RELOCATION};
@@ -40,6 +41,9 @@ pub struct Heard {
     /// Slot at which the verifier stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<u32>,
+    /// How long the load took, all in all, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_us: Option<u64>,
 }
 
 /// The verdicts of one kernel, by object and program.
@@ -83,11 +87,13 @@ impl Table {
     }
 }
 
-/// The running kernel's verdicts on every program of every object in a folder.
-pub fn table(folder: &Path) -> Result<Table> {
+/// The running kernel's verdicts on every program of every object in some folders.
+pub fn table(folders: &[&Path]) -> Result<Table> {
     println!("asking the running kernel");
     let mut table = Table::default();
-    ask(folder, |heard| table.insert(heard))?;
+    for folder in folders {
+        ask(folder, |heard| table.insert(heard))?;
+    }
     Ok(table)
 }
 
@@ -113,16 +119,22 @@ pub fn ask_one(kernel: &Kernel, name: &str, object: &Object, hear: &mut impl FnM
             Err(_) if matches!(program.program_type, ProgramType::StructOps | ProgramType::Ext) => {
                 (Verdict::None, "it stands in for something that is not loaded here".to_owned(), None)
             }
+            Err(LoadError::Refused(refused)) if refused.reason.ends_with("is not modifiable") => {
+                (Verdict::None, "this kernel was built without what it hooks".to_owned(), None)
+            }
             Err(LoadError::Refused(refused)) if refused.reason.contains(&unresolved) => {
                 (Verdict::None, "it names a type that this kernel does not have".to_owned(), None)
             }
             Err(LoadError::Refused(refused)) => (Verdict::Refuse, refused.reason, refused.insn),
             Err(other) => (Verdict::None, chain(&other), None),
         };
-        Heard { object: name.to_owned(), program: program.name.clone(), verdict, reason, slot }
+        Heard { object: name.to_owned(), program: program.name.clone(), verdict, reason, slot, took_us: None }
     };
+    let mut started = Instant::now();
     let outcome = kernel.judge(object, |ProgramIdx(idx), answer| {
-        hear(heard(&object.programs[idx as usize], answer));
+        let took_us = u64::try_from(started.elapsed().as_micros()).ok();
+        hear(Heard { took_us, ..heard(&object.programs[idx as usize], answer) });
+        started = Instant::now();
     });
     if let Err(error) = outcome {
         let reason = chain(&error);
@@ -133,6 +145,7 @@ pub fn ask_one(kernel: &Kernel, name: &str, object: &Object, hear: &mut impl FnM
                 verdict: Verdict::None,
                 reason: reason.clone(),
                 slot: None,
+                took_us: None,
             });
         }
     }

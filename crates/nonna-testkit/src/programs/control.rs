@@ -149,6 +149,10 @@ impl Writer {
     /// Writes a function that was called.
     pub fn write_function(&mut self, function: Function) {
         match function {
+            Function::Sum if self.slip() => {
+                // The frame is gone when the caller looks at it.
+                self.stack_address(Reg::R0, -8);
+            }
             Function::Sum => {
                 self.mov(Reg::R0, Reg::R1);
                 self.alu(AluOp::Add, Reg::R0, Reg::R2);
@@ -156,7 +160,8 @@ impl Writer {
             Function::Store => {
                 self.load(MemSize::DW, Reg::R0, Reg::R1, 0);
                 let offset = if self.slip() { 16 } else { 0 };
-                self.store(MemSize::DW, Reg::R1, offset, Reg::R2);
+                let value = if self.slip() { Reg::R10 } else { Reg::R2 };
+                self.store(MemSize::DW, Reg::R1, offset, value);
             }
             Function::Deep => {
                 let deep = if self.slip() { -480 } else { -256 };

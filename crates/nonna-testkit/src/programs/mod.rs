@@ -8,6 +8,7 @@ mod assembly;
 mod control;
 mod dice;
 mod held;
+mod hint;
 mod kinds;
 mod plain;
 mod shrink;
@@ -18,6 +19,7 @@ use nonna_btf::{BtfBuilder, IntEncoding, Linkage, Param};
 
 use assembly::{Assembly, Label};
 use dice::Dice;
+pub use hint::with_bounded_quotients;
 use kinds::KINDS;
 pub use shrink::shrink;
 use writer::{Function, Writer};

@@ -1,6 +1,7 @@
 //! Failed runs as diagnostics: the instruction, the line that it was made of, and what to do.
 
-use nonna_bpf::{Program, SlotMap, TextOptions, disassemble};
+use nonna_bpf::{Object, Program, ProgramIdx, SlotMap, TextOptions, disassemble};
+use nonna_btf::Btf;
 use nonna_diag::Diagnostic;
 
 use super::RunError;
@@ -9,17 +10,22 @@ use crate::host::HelperError;
 use crate::slugs::{BAD_CONTEXT, CANNOT_RUN, RUN_STOPPED};
 
 impl RunError {
-    /// What happened, in words; `program` is the one that was run.
-    pub fn diagnostic(&self, program: &Program) -> Diagnostic {
+    /// What happened, in words; `program` is the one of the object that was run.
+    ///
+    /// # Panics
+    ///
+    /// If the object has no such program.
+    pub fn diagnostic(&self, object: &Object, program: ProgramIdx) -> Diagnostic {
+        let program = &object.programs[program.0 as usize];
         let name = &program.name;
         match self {
             RunError::Prepare(error) => {
                 let message = format!("program `{name}` cannot run here: {}", error.kind);
-                at(Diagnostic::new(&CANNOT_RUN, message), program, error.insn)
+                at(Diagnostic::new(&CANNOT_RUN, message), (object, program), error.insn)
             }
             RunError::Fault(fault) => {
                 let message = format!("program `{name}` was stopped: {}", fault.kind);
-                let diagnostic = at(Diagnostic::new(&RUN_STOPPED, message), program, fault.insn);
+                let diagnostic = at(Diagnostic::new(&RUN_STOPPED, message), (object, program), fault.insn);
                 match help(fault.kind) {
                     Some(help) => diagnostic.help(help),
                     None => diagnostic,
@@ -34,15 +40,28 @@ impl RunError {
 }
 
 /// Adds the instruction, and the user's line where it is known.
-fn at(mut diagnostic: Diagnostic, program: &Program, insn: usize) -> Diagnostic {
+fn at(mut diagnostic: Diagnostic, (object, program): (&Object, &Program), insn: usize) -> Diagnostic {
     let Some(found) = program.insns.get(insn) else { return diagnostic };
     let slot = SlotMap::new(&program.insns).slot(insn);
     let located = program.locations.partition_point(|(at, _)| *at <= slot);
     if let Some((_, span)) = located.checked_sub(1).and_then(|index| program.locations.get(index)) {
         diagnostic = diagnostic.label(*span, "in what this line became");
     }
+    if let Some(line) = source_line(object, program, slot) {
+        diagnostic = diagnostic.note(line);
+    }
     let text = disassemble(std::slice::from_ref(found), TextOptions::default());
     diagnostic.note(format!("instruction {slot}: {}", text.trim()))
+}
+
+/// The line of C that a compiler says an instruction came from.
+fn source_line(object: &Object, program: &Program, slot: u32) -> Option<String> {
+    let following = program.line_info.partition_point(|line| line.slot <= slot);
+    let line = program.line_info.get(following.checked_sub(1)?)?;
+    let types = Btf::parse(object.btf.clone()).ok()?;
+    let file = types.string(line.file_name_offset).ok()?;
+    let text = types.string(line.line_offset).ok()?.trim();
+    Some(format!("{file}:{}: {text}", line.line))
 }
 
 fn help(kind: FaultKind) -> Option<&'static str> {

@@ -33,7 +33,6 @@ pub fn run(args: &SandboxRunArgs, global: &Global) -> Outcome {
     let mut loaded = load(object, types.clone(), args.unverified)?;
     let mut host = super::report::Lines::default();
     let report = Report { program: &program, global };
-    let failed = |error| run_trouble(error, &program, None);
     if let Some(file) = &args.on.pcap {
         let told = over_capture(&mut loaded, &program, args, file, &mut host)?;
         report.capture(&told, &host)?;
@@ -41,7 +40,8 @@ pub fn run(args: &SandboxRunArgs, global: &Global) -> Outcome {
         let mut memory = given::hex("--memory", text)?;
         let before = memory.clone();
         let repeated = loaded.run_on_memory_repeatedly(WANTED, &mut memory, &mut host, args.repeat);
-        report.memory(&repeated.map_err(failed)?, (&before, &memory), &host)?;
+        let repeated = repeated.map_err(|error| run_trouble(error, loaded.object(), None))?;
+        report.memory(&repeated, (&before, &memory), &host)?;
     } else {
         let (input, text) = match (&args.on.packet, &args.on.context) {
             (Some(packet), _) => {
@@ -55,7 +55,7 @@ pub fn run(args: &SandboxRunArgs, global: &Global) -> Outcome {
             }
         };
         let repeated = loaded.run_repeatedly(WANTED, &input, &mut host, args.repeat);
-        let repeated = repeated.map_err(|error| run_trouble(error, &program, text.as_ref()))?;
+        let repeated = repeated.map_err(|error| run_trouble(error, loaded.object(), text.as_ref()))?;
         write_changed(args, &input, &repeated)?;
         report.single(&repeated, &input, &host)?;
     }
@@ -81,11 +81,12 @@ fn load(object: Object, types: Option<Btf>, unverified: bool) -> Result<Loaded, 
 }
 
 /// Why a run failed, in words.
-fn run_trouble(error: RunError, program: &Program, text: Option<&given::Text>) -> Trouble {
+fn run_trouble(error: RunError, object: &Object, text: Option<&given::Text>) -> Trouble {
+    let program = &object.programs[WANTED.0 as usize];
     match (&error, text) {
         (RunError::Context(wrong), Some(text)) => text.refused(program, wrong),
         (RunError::Memory(_), _) => anyhow::Error::from(error).into(),
-        _ => Trouble::Diagnostics(vec![error.diagnostic(program)], Sources::new()),
+        _ => Trouble::Diagnostics(vec![error.diagnostic(object, WANTED)], Sources::new()),
     }
 }
 
@@ -136,7 +137,7 @@ fn over_capture(
                 *told.left_out.entry(wrong.to_string()).or_default() += 1;
                 continue;
             }
-            Err(error) => return Err(run_trouble(error, program, None)),
+            Err(error) => return Err(run_trouble(error, loaded.object(), None)),
         };
         told.count(verdict_name(program, repeated.first.result), &repeated);
         let Some(after) = repeated.first.packet.filter(|after| *after != packet.bytes) else { continue };

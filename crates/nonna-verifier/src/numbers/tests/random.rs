@@ -174,7 +174,7 @@ proptest! {
     #[test]
     fn widening_has_both_and_comes_to_an_end(
         (start, first) in set(),
-        steps in prop::collection::vec(set(), 300),
+        steps in prop::collection::vec(set(), 100),
         thresholds in prop::collection::vec(number(), 0..6),
     ) {
         let (mut state, mut members, mut moves) = (start, first, 0);

@@ -8,7 +8,7 @@
 //! A street test is a Markdown file whose blocks are the stages of one journey; the stages themselves come from the crate that
 //! runs them, so this room knows no front end and no loader.
 //!
-//! [`programs`] makes random programs that mean something. [`readability`] holds sentences to a school grade.
+//! [`programs`] makes random programs that mean something, [`machine`] such as need nothing but memory. [`readability`] holds sentences to a school grade.
 //!
 //! ```no_run
 //! use nonna_testkit::{KernelTest, Need, Outcome, Suite};
@@ -31,6 +31,7 @@ mod gate;
 pub mod guest;
 mod isolate;
 mod leaks;
+pub mod machine;
 mod need;
 mod netlink;
 mod pins;

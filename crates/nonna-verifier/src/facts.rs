@@ -23,18 +23,19 @@ pub enum AccessFact {
 pub struct Facts {
     accesses: Vec<AccessFact>,
     maps: Vec<Option<MapIdx>>,
-    ends: bool,
+    /// Instructions that a run takes at most; `None` where nothing shows that it ends.
+    instructions: Option<u64>,
 }
 
 impl Facts {
     /// Facts of a program of which nothing was proved.
     pub fn unproved(n_insns: usize) -> Self {
-        Facts { accesses: vec![AccessFact::Checked; n_insns], maps: vec![None; n_insns], ends: false }
+        Facts { accesses: vec![AccessFact::Checked; n_insns], maps: vec![None; n_insns], instructions: None }
     }
 
     /// Facts as the proof found them.
-    pub(crate) fn proved(accesses: Vec<AccessFact>, maps: Vec<Option<MapIdx>>) -> Self {
-        Facts { accesses, maps, ends: true }
+    pub(crate) fn proved(accesses: Vec<AccessFact>, maps: Vec<Option<MapIdx>>, instructions: u64) -> Self {
+        Facts { accesses, maps, instructions: Some(instructions) }
     }
 
     /// How to treat the access of an instruction, by index; instructions without access are `Direct` where a run comes.
@@ -49,6 +50,11 @@ impl Facts {
 
     /// Whether every run ends by itself, so that no budget needs to be counted.
     pub fn ends(&self) -> bool {
-        self.ends
+        self.instructions.is_some()
+    }
+
+    /// How many instructions a run takes at most, helpers not counted; `None` where nothing shows that it ends.
+    pub fn max_instructions(&self) -> Option<u64> {
+        self.instructions
     }
 }

@@ -6,7 +6,7 @@
 
 mod assembly;
 mod control;
-mod dice;
+pub(crate) mod dice;
 mod held;
 mod hint;
 mod kinds;
@@ -18,7 +18,7 @@ use nonna_bpf::{FuncInfo, Hook, Insn, Map, MapExtra, MapFlags, MapIdx, MapType, 
 use nonna_btf::{BtfBuilder, IntEncoding, Linkage, Param};
 
 use assembly::{Assembly, Label};
-use dice::Dice;
+pub(crate) use dice::Dice;
 pub use hint::with_bounded_quotients;
 use kinds::KINDS;
 pub use shrink::shrink;

@@ -23,11 +23,15 @@ const MAX_STATES: usize = 48;
 /// The same inside a loop, where comparisons are stricter.
 const MAX_STATES_IN_LOOP: usize = 6;
 /// The same while rounds are walked one by one: each may bring its own.
-const MAX_STATES_BY_ROUNDS: usize = 512;
+const MAX_STATES_BY_ROUNDS: usize = 96;
+/// States that are kept at one place at most.
+const MAX_KEPT: usize = 128;
 /// Merges of states at one place before they widen. Between the heads of loops paths only come by so often as there are ways.
 const MAX_JOINS: u32 = 256;
-/// Steps before a program counts as too complex. A straight program of the largest size needs a million.
-const MAX_STEPS: u64 = 6_000_000;
+/// Steps before a program counts as too complex; kernels stop at a million instructions too.
+const MAX_STEPS: u64 = 1_000_000;
+/// The same for the attempts that walk rounds one by one, which are for small loops.
+const MAX_STEPS_BY_ROUNDS: u64 = 150_000;
 
 pub(crate) type NodeIdx = u32;
 
@@ -55,6 +59,16 @@ pub(crate) struct Decision {
     pub(crate) insn: usize,
     pub(crate) taken: bool,
     pub(crate) before: Option<Rc<Decision>>,
+}
+
+impl Drop for Decision {
+    /// One after the other: a chain may be longer than a thread's stack is deep.
+    fn drop(&mut self) {
+        let mut before = self.before.take();
+        while let Some(decision) = before {
+            before = Rc::into_inner(decision).and_then(|mut decision| decision.before.take());
+        }
+    }
 }
 
 /// A loop that a path is in.
@@ -133,7 +147,10 @@ impl Prover<'_> {
                 }
             }
             self.steps += 1;
-            if self.steps > MAX_STEPS {
+            if self.ascending == 0 {
+                self.instructions = self.instructions.saturating_add(self.rounds_of(&path));
+            }
+            if self.steps > if self.rounds_first > 0 { MAX_STEPS_BY_ROUNDS } else { MAX_STEPS } {
                 return Err((self.too_complex(path.insn).with_trail(&path.trail), path.node));
             }
             let next = match self.step(&mut path) {
@@ -184,6 +201,13 @@ impl Prover<'_> {
         }
         self.finish(path.node);
         Ok(())
+    }
+
+    /// How often a run can pass a point of a path at most.
+    fn rounds_of(&self, path: &Path) -> u64 {
+        path.loops.iter().filter_map(|active| active.instance).fold(1, |rounds: u64, instance| {
+            rounds.saturating_mul(self.instances[instance as usize].trips().saturating_add(1))
+        })
     }
 
     /// Whether something may have to be done before the next instruction.
@@ -323,6 +347,8 @@ impl Prover<'_> {
     /// Whether a kept state covers the path, all of whose own paths have been walked.
     pub(crate) fn is_seen(&mut self, path: &Path) -> bool {
         let Some(kept) = self.seen.get(&place(path)) else { return false };
+        // Comparing is work too, and must come to an end as well.
+        self.steps += kept.len() as u64 / 8;
         let mut renaming = Renaming::default();
         let settled = self.views(path, true);
         let open = self.views(path, false);
@@ -396,7 +422,12 @@ impl Prover<'_> {
         let merges = std::mem::take(&mut self.next_merges);
         self.nodes.push(Node { parent: Some(path.node), pending: 1, leads_back: None, merges });
         path.node = node;
-        self.seen.entry(place(path)).or_default().push((node, path.state.clone()));
+        let kept = self.seen.entry(place(path)).or_default();
+        if kept.len() >= MAX_KEPT {
+            // The oldest are the least like what comes now; to forget them costs time at most.
+            kept.drain(..MAX_KEPT / 4);
+        }
+        kept.push((node, path.state.clone()));
     }
 
     /// A node that stands for no place: where a walk begins.

@@ -69,6 +69,8 @@ pub(crate) struct Prover<'a> {
     seen: Seen,
     fresh: Id,
     steps: u64,
+    /// Instructions that a run can take at most, so far.
+    instructions: u64,
     /// How many loops are being summed up at the moment.
     ascending: u32,
     thresholds: Vec<u64>,
@@ -96,6 +98,9 @@ pub(crate) fn prove(object: &Object, program: usize, environment: &Environment) 
     }
     Err(refused.expect("the first walk left the loop with a failure"))
 }
+
+/// Instructions of one run beyond which a program counts as endless: some hours of a processor's time.
+const MAX_INSTRUCTIONS: u64 = 1 << 44;
 
 /// Rounds of each loop that are walked one by one before the rest is summed up, one attempt after the other: most loops need
 /// none, some set up in their first rounds what the others rely on, and few are only understood round by round.
@@ -139,6 +144,7 @@ impl<'a> Prover<'a> {
             seen: Seen::default(),
             fresh: 0,
             steps: 0,
+            instructions: 0,
             ascending: 0,
             thresholds: Vec::new(),
             rounds_first: 0,
@@ -204,6 +210,10 @@ impl<'a> Prover<'a> {
             state.frames.push(Rc::new(frame));
             self.walk_from(first, state)?;
         }
+        if self.instructions > MAX_INSTRUCTIONS {
+            let message = "a run could take more instructions than anybody would wait for";
+            return Err(Failure::new(&slugs::ENDLESS_LOOP, 0, message).help("give the loops smaller bounds"));
+        }
         Ok(())
     }
 
@@ -221,7 +231,7 @@ impl<'a> Prover<'a> {
 
     fn into_facts(self) -> Facts {
         let maps = self.call_maps.into_iter().map(Option::flatten).collect();
-        Facts::proved(self.facts, maps)
+        Facts::proved(self.facts, maps, self.instructions)
     }
 }
 

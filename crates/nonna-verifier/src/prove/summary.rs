@@ -28,6 +28,8 @@ const THRESHOLD_PASSES: usize = 9;
 const MAX_TRIES: u32 = 10;
 /// Rounds of one loop beyond which a program counts as endless.
 const MAX_TRIPS: u128 = 1 << 33;
+/// Rounds that the machine allows where it counts them itself (`BPF_MAX_LOOPS`).
+const MACHINE_ROUNDS: u64 = 1 << 23;
 
 /// Where a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +69,14 @@ pub(crate) struct Instance {
     /// The machine bounds the rounds.
     bounded: bool,
     trips: u128,
+}
+
+impl Instance {
+    /// How often the loop goes round at most.
+    pub(crate) fn trips(&self) -> u64 {
+        let counted = u64::try_from(self.trips).unwrap_or(u64::MAX);
+        if self.bounded || counted == u64::MAX { counted.min(MACHINE_ROUNDS) } else { counted }
+    }
 }
 
 /// What was found of a loop.

@@ -218,12 +218,19 @@ impl<'r, 'm> Run<'r, 'm> {
     }
 
     /// Calls a function of the running program, for helpers that take one (`bpf_loop`, `bpf_for_each_map_elem`); yields its
-    /// `r0`. The helper must return at once if [`Run::is_stopped`] then.
+    /// `r0`. The helper must return at once if [`Run::is_stopped`] then. Each call counts as an instruction and is checked against
+    /// the budget: a helper's loop goes on as long as the program's functions let it.
     pub fn call_back(&mut self, function: u64, arguments: [u64; 5]) -> u64 {
-        match self.engine.and_then(|engine| Some((engine, engine.function(function)?))) {
-            Some((engine, entry)) => engine.enter(entry, arguments, self),
-            None => self.fail(HelperError::NoFunction(function)),
+        let found = self.engine.and_then(|engine| Some((engine, engine.function(function)?)));
+        let Some((engine, entry)) = found else { return self.fail(HelperError::NoFunction(function)) };
+        self.meter.until_look -= 1;
+        if self.meter.until_look <= 0
+            && let Err(kind) = self.meter.look()
+        {
+            self.fault(entry, kind);
+            return 0;
         }
+        engine.enter(entry, arguments, self)
     }
 
     /// Goes over to another program, which returns in place of the function that called the helper. Yields what the

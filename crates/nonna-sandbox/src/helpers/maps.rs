@@ -57,6 +57,9 @@ pub(super) const LOOKUP: (u32, HelperFn) = (Helper::MAP_LOOKUP_ELEM.id(), lookup
 
 extern "C" fn lookup(map: u64, key: u64, _: u64, _: u64, _: u64, run: &mut Run<'_, '_>) -> u64 {
     let found = handle(run, map).and_then(|map| {
+        if let Some(found) = run.maps.lookup_short(map, key, run.memory, run.host) {
+            return Ok(found?);
+        }
         let processor = if run.maps.is_per_cpu(map) { run.host.processor() } else { 0 };
         with_key(run, map, key, |run, key| Ok(run.maps.lookup_for(map, key, processor).unwrap_or(0)))
     });

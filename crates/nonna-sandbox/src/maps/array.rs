@@ -60,6 +60,12 @@ impl Array {
         self.n
     }
 
+    /// Whether each processor has a value of its own.
+    #[inline(always)]
+    pub(super) fn is_per_cpu(&self) -> bool {
+        self.per_cpu
+    }
+
     /// Bytes from one entry to the next.
     pub(super) fn entry_stride(&self) -> usize {
         self.value_stride * self.n_values

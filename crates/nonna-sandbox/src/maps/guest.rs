@@ -7,6 +7,8 @@ use nonna_bpf::{MapFlags, MapType};
 
 use super::error::MapError;
 use super::{Body, Map, MapHandle, Maps, Update, array_index};
+use crate::host::Host;
+use crate::memory::{AccessFault, Regions};
 use crate::run::Run;
 
 /// How machine code may look something up without a helper.
@@ -34,13 +36,13 @@ pub enum DirectLookup {
 /// its size 0. Yields the value's address, or 0.
 pub extern "C" fn lookup_number(map: u64, key: u64, _: u64, _: u64, _: u64, run: &mut Run<'_, '_>) -> u64 {
     let Some(handle) = MapHandle::from_guest(map) else { return 0 };
-    let Ok(Map { body: Body::Hash(hash), shape, .. }) = run.maps.get_mut(handle) else { return 0 };
+    let Ok(Map { body: Body::Hash(hash), .. }) = run.maps.get_mut(handle) else { return 0 };
     if hash.key_bytes() > 8 {
         return 0;
     }
     let Some(slot) = hash.find_number(key) else { return 0 };
     hash.mark(slot);
-    let processor = if shape.map_type.is_per_cpu() { run.host.processor() } else { 0 };
+    let processor = if hash.is_per_cpu() { run.host.processor() } else { 0 };
     hash.value_address(slot, processor)
 }
 
@@ -66,6 +68,37 @@ impl Maps {
     /// Whether each processor has a value of its own in this map.
     pub(crate) fn is_per_cpu(&self, map: MapHandle) -> bool {
         self.get(map).is_ok_and(|map| map.shape.map_type.is_per_cpu())
+    }
+
+    /// As [`Maps::lookup_for`], for keys of 4 bytes in maps that most programs use: it reads the key itself. `None` for all other
+    /// maps.
+    #[inline]
+    pub(crate) fn lookup_short(
+        &mut self,
+        map: MapHandle,
+        key: u64,
+        memory: &Regions<'_>,
+        host: &mut dyn Host,
+    ) -> Option<Result<u64, AccessFault>> {
+        let read = || {
+            let mut bytes = [0; 4];
+            memory.read(key, &mut bytes).map(|()| u32::from_ne_bytes(bytes))
+        };
+        match &mut self.get_mut(map).ok()?.body {
+            Body::Array(array) => Some(read().map(|index| {
+                let processor = if array.is_per_cpu() { host.processor() } else { 0 };
+                array.value_address(index, processor).unwrap_or(0)
+            })),
+            Body::Hash(hash) if hash.key_bytes() == 4 && !hash.holds_references() => {
+                Some(read().map(|key| {
+                    let Some(slot) = hash.find_number(u64::from(key.to_le())) else { return 0 };
+                    hash.mark(slot);
+                    let processor = if hash.is_per_cpu() { host.processor() } else { 0 };
+                    hash.value_address(slot, processor)
+                }))
+            }
+            _ => None,
+        }
     }
 
     /// The address of the value of a key: the number of the inner map, in a map of maps; 0 where there is none.

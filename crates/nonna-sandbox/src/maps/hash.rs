@@ -34,7 +34,10 @@ pub(super) struct Hash {
     value_stride: usize,
     /// Values of an entry: 1, or one for each processor.
     n_values: usize,
+    /// From one entry's values to the next.
+    entry_stride: usize,
     per_cpu: bool,
+    holds_references: bool,
     max_entries: u32,
     n_used: u32,
     index: Index,
@@ -77,7 +80,9 @@ impl Hash {
             value_bytes,
             value_stride: value_bytes.next_multiple_of(8),
             n_values,
+            entry_stride: value_bytes.next_multiple_of(8) * n_values,
             per_cpu,
+            holds_references: holds_references(shape.map_type),
             max_entries,
             n_used: 0,
             index: Index::new(key_bytes),
@@ -110,6 +115,18 @@ impl Hash {
         self.index.find(key, |_| true)
     }
 
+    /// Whether values mean something that programs may not change.
+    #[inline(always)]
+    pub(super) fn holds_references(&self) -> bool {
+        self.holds_references
+    }
+
+    /// Whether each processor has a value of its own.
+    #[inline(always)]
+    pub(super) fn is_per_cpu(&self) -> bool {
+        self.per_cpu
+    }
+
     /// Bytes of a key.
     #[inline(always)]
     pub(super) fn key_bytes(&self) -> usize {
@@ -137,8 +154,8 @@ impl Hash {
 
     #[inline(always)]
     fn value_offset(&self, slot: u32, processor: u32) -> usize {
-        let processor = if self.n_values == 1 { 0 } else { processor as usize };
-        (slot as usize * self.n_values + processor) * self.value_stride
+        let base = slot as usize * self.entry_stride;
+        if self.n_values == 1 { base } else { base + processor as usize * self.value_stride }
     }
 
     /// The next entry from a slot on.
@@ -385,7 +402,7 @@ impl Hash {
     /// Which entry an address belongs to, if these bytes lie there.
     pub(super) fn slot_of(&self, address: u64, bytes: [u8; 8]) -> Option<u32> {
         let offset = self.values.offset(address, 8)?;
-        let slot = u32::try_from(offset / (self.value_stride * self.n_values)).ok()?;
+        let slot = u32::try_from(offset / self.entry_stride).ok()?;
         (self.values.load(offset) == bytes).then_some(slot)
     }
 }

@@ -13,6 +13,8 @@ mod fault;
 mod helpers;
 mod host;
 mod interpreter;
+#[cfg(target_arch = "x86_64")]
+pub mod jit;
 mod maps;
 #[allow(
     unsafe_code,

@@ -2,7 +2,7 @@
 //!
 //! Guest pointers are addresses of this process. [`Regions`] lists the bytes that are lent to a run, and no access is made
 //! that does not lie in one region as a whole. The bytes are borrowed for as long as the list lives and are lent to
-//! one run at a time, so an atomic instruction needs no atomic access here. This is the only module of the room that
+//! one run at a time, so an atomic instruction needs no atomic access here. Beside `jit::pages` this is the only module that
 //! may say `unsafe`.
 
 mod area;

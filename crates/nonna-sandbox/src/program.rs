@@ -95,6 +95,24 @@ pub(crate) enum Call {
     Register,
 }
 
+/// The functions whose address a program takes: at which instructions they start.
+#[derive(Debug, Clone)]
+pub(crate) struct FunctionTable(Vec<bool>);
+
+impl FunctionTable {
+    /// The instruction at which the function starts that programs know by this address.
+    pub(crate) fn function(&self, address: u64) -> Option<usize> {
+        let index = usize::try_from(address.checked_sub(FUNCTION_BASE)?).ok()?;
+        self.0.get(index).is_some_and(|is_entry| *is_entry).then_some(index)
+    }
+
+    /// The instructions, in order.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn entries(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().filter_map(|(insn, is_entry)| is_entry.then_some(insn))
+    }
+}
+
 /// A program that is ready to run, in memory that every access is checked against, but where a verifier proved that no check
 /// is needed.
 #[derive(Debug)]
@@ -102,8 +120,7 @@ pub struct Prepared {
     /// Addresses and maps filled in as numbers.
     insns: Vec<Insn>,
     slots: SlotMap,
-    /// Whether a function starts at the instruction, so that its address may be called.
-    entries: Vec<bool>,
+    functions: FunctionTable,
     /// Kernel functions by instruction; `None` where one may be absent.
     kernel_functions: BTreeMap<usize, Option<HelperFn>>,
     helpers: Helpers,
@@ -171,7 +188,7 @@ impl Prepared {
     fn new(insns: Vec<Insn>, helpers: &Helpers, facts: Facts) -> Self {
         Prepared {
             slots: SlotMap::new(&insns),
-            entries: vec![false; insns.len()],
+            functions: FunctionTable(vec![false; insns.len()]),
             insns,
             kernel_functions: BTreeMap::new(),
             helpers: helpers.clone(),
@@ -257,7 +274,7 @@ impl Prepared {
         };
         match (insn, target) {
             (Insn::LoadImm64 { dst, value: Imm64::Function(_) }, Some(entry)) => {
-                self.entries[entry] = true;
+                self.functions.0[entry] = true;
                 let value = Imm64::Value(FUNCTION_BASE + entry as u64);
                 self.insns[index] = Insn::LoadImm64 { dst, value };
             }
@@ -327,8 +344,19 @@ impl Prepared {
 
     /// The instruction at which the function starts that programs know by this address.
     pub(crate) fn function(&self, address: u64) -> Option<usize> {
-        let index = usize::try_from(address.checked_sub(FUNCTION_BASE)?).ok()?;
-        self.entries.get(index).is_some_and(|is_entry| *is_entry).then_some(index)
+        self.functions.function(address)
+    }
+
+    /// The functions whose address the program takes.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn functions(&self) -> &FunctionTable {
+        &self.functions
+    }
+
+    /// The helpers that it was linked with.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn helpers(&self) -> &Helpers {
+        &self.helpers
     }
 
     /// The same program, every instruction of which the interpreter runs for itself.

@@ -53,6 +53,8 @@ pub struct Run<'r, 'm> {
     pub(crate) meter: Meter,
     /// Frames in use.
     pub(crate) depth: usize,
+    /// Where machine code that is active keeps what it needs to leave at once.
+    pub(crate) unwind: u64,
     tail_calls: u32,
     stop: Option<Stop>,
     engine: Option<&'r dyn Engine>,
@@ -80,6 +82,7 @@ impl<'r, 'm> Run<'r, 'm> {
             returns: 0,
             meter: Meter::new(Budget { instructions: 0, time: None }),
             depth: 0,
+            unwind: 0,
             tail_calls: 0,
             stop: None,
             engine: None,
@@ -144,6 +147,7 @@ impl<'r, 'm> Run<'r, 'm> {
             returns: 0,
             meter: Meter::new(budget),
             depth: 0,
+            unwind: 0,
             tail_calls: 0,
             stop: None,
             engine: Some(engine),

@@ -1,9 +1,11 @@
 //! Every kind of instruction on its own, as a table: program text, 16 bytes of memory at `r1`, result.
 
 use nonna_bpf::{Insn, Reg, assemble};
+#[cfg(target_arch = "x86_64")]
+use nonna_sandbox::jit;
 use nonna_sandbox::{
-    Answer, Arguments, Budget, Context, FaultKind, HelperError, Helpers, Host, Maps, Prepared, Regions, Run,
-    Stack, run,
+    Answer, Arguments, Budget, Context, Fault, FaultKind, Finished, HelperError, Helpers, Host, Maps,
+    Prepared, Regions, Run, Stack, run,
 };
 
 /// Helper 7 adds its arguments, helper 8 ends the run with `r1`.
@@ -27,16 +29,38 @@ impl Host for Adder {
 const MEMORY: [u8; 16] =
     [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff, 0x00];
 
-fn outcome(insns: &[Insn], budget: Budget) -> Result<(u64, u64, [u8; 16]), FaultKind> {
-    let (mut stack, mut memory) = (Stack::new(), MEMORY);
+type Outcome = Result<(u64, u64, [u8; 16]), FaultKind>;
+
+/// What both engines make of a program: the same.
+fn outcome(insns: &[Insn], budget: Budget) -> Outcome {
     let program = Prepared::unproved(insns, &Helpers::none()).expect("the program can run");
-    let mut regions = Regions::new(&mut stack);
-    let at = regions.lend(&mut memory);
+    // Faults name addresses: both get the same stack and memory.
+    let (mut stack, mut memory) = (Stack::new(), MEMORY);
+    let interpreted =
+        outcome_of(&mut stack, &mut memory, |arguments, sandbox| run(&program, arguments, sandbox, budget));
+    #[cfg(target_arch = "x86_64")]
+    {
+        let code = jit::Code::compile(&program).expect("there is memory for code");
+        memory = MEMORY;
+        let compiled =
+            outcome_of(&mut stack, &mut memory, |arguments, sandbox| code.run(arguments, sandbox, budget));
+        assert_eq!(compiled, interpreted, "{insns:?}");
+    }
+    interpreted
+}
+
+fn outcome_of(
+    stack: &mut Stack,
+    memory: &mut [u8; 16],
+    engine: impl FnOnce([u64; 5], &mut Run<'_, '_>) -> Result<Finished, Fault>,
+) -> Outcome {
+    let mut regions = Regions::new(stack);
+    let at = regions.lend(memory);
     let (mut maps, mut context, mut adder) = (Maps::new(1), Context::default(), Adder);
     let mut sandbox = Run::new(&mut regions, &mut maps, &mut context, &mut adder);
-    let finished = run(&program, [at, 16, 0, 0, 0], &mut sandbox, budget).map_err(|fault| fault.kind)?;
+    let finished = engine([at, 16, 0, 0, 0], &mut sandbox).map_err(|fault| fault.kind)?;
     drop(regions);
-    Ok((finished.result, finished.instructions, memory))
+    Ok((finished.result, finished.instructions, *memory))
 }
 
 fn text(text: &str) -> Vec<Insn> {

@@ -1,7 +1,8 @@
-//! Random programs: whatever they do, they stay in their memory and come to an end.
+//! Random programs: whatever they do, they stay in their memory and come to an end, the same on both engines.
 
 use nonna_sandbox::{
-    Answer, Arguments, Budget, Context, HelperError, Helpers, Host, Maps, Prepared, Regions, Run, Stack, run,
+    Answer, Arguments, Budget, Context, Fault, Finished, HelperError, Helpers, Host, Maps, Prepared, Regions,
+    Run, Stack, run,
 };
 use proptest::prelude::*;
 
@@ -57,30 +58,51 @@ fn program() -> impl Strategy<Value = Vec<nonna_bpf::Insn>> {
     })
 }
 
+fn outcome(
+    stack: &mut Stack,
+    buffer: &mut [u8; 48],
+    constants: &[u8; 16],
+    seed: [u64; 3],
+    engine: impl FnOnce([u64; 5], &mut Run<'_, '_>, Budget) -> Result<Finished, Fault>,
+) -> Result<Finished, Fault> {
+    let mut regions = Regions::new(stack);
+    let at = regions.lend(&mut buffer[16..32]);
+    let read_only = regions.lend_for_reading(constants);
+    let arguments = [at, read_only, seed[0] % 16, seed[1], seed[2]];
+    let (mut maps, mut context, mut writer) = (Maps::new(1), Context::default(), Writer);
+    let mut sandbox = Run::new(&mut regions, &mut maps, &mut context, &mut writer);
+    engine(arguments, &mut sandbox, Budget { instructions: 2_000, time: None })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_program_touches_nothing_but_its_memory_and_ends(insns in program(), seed in any::<[u64; 3]>()) {
+    fn a_program_touches_nothing_but_its_memory_and_ends_alike_on_both_engines(insns in program(), seed in any::<[u64; 3]>()) {
         let prepared = Prepared::unproved(&insns, &Helpers::none()).expect("it can run");
         let mut stack = Stack::new();
         // The program gets the middle of the buffer, and another buffer for reading.
         let mut buffer = [0xa5u8; 48];
         let constants = [0x5au8; 16];
-        let before = buffer;
-        let mut regions = Regions::new(&mut stack);
-        let at = regions.lend(&mut buffer[16..32]);
-        let read_only = regions.lend_for_reading(&constants);
-        let arguments = [at, read_only, seed[0] % 16, seed[1], seed[2]];
-        let budget = Budget { instructions: 2_000, time: None };
-        let (mut maps, mut context, mut writer) = (Maps::new(1), Context::default(), Writer);
-        let mut sandbox = Run::new(&mut regions, &mut maps, &mut context, &mut writer);
-        if let Ok(finished) = run(&prepared, arguments, &mut sandbox, budget) {
+        let interpreted = outcome(&mut stack, &mut buffer, &constants, seed, |arguments, sandbox, budget| {
+            run(&prepared, arguments, sandbox, budget)
+        });
+        if let Ok(finished) = interpreted {
             prop_assert!(finished.instructions <= 2_000 + insns.len() as u64);
         }
-        drop(regions);
-        prop_assert_eq!(&buffer[..16], &before[..16]);
-        prop_assert_eq!(&buffer[32..], &before[32..]);
+        prop_assert_eq!(&buffer[..16], [0xa5; 16]);
+        prop_assert_eq!(&buffer[32..], [0xa5; 16]);
         prop_assert_eq!(constants, [0x5a; 16]);
+        #[cfg(target_arch = "x86_64")]
+        {
+            let before = std::mem::replace(&mut buffer, [0xa5; 48]);
+            let code = nonna_sandbox::jit::Code::compile(&prepared).expect("there is memory for code");
+            let compiled = outcome(&mut stack, &mut buffer, &constants, seed, |arguments, sandbox, budget| {
+                code.run(arguments, sandbox, budget)
+            });
+            prop_assert_eq!(compiled, interpreted);
+            prop_assert_eq!(buffer, before);
+            prop_assert_eq!(constants, [0x5a; 16]);
+        }
     }
 }

@@ -1,0 +1,371 @@
+//! From instructions to machine code: the pass over the program, its entrance, its jumps.
+//!
+//! Arithmetic, accesses and calls are beside this module. What a rare case needs lies behind the program, out of line.
+
+use nonna_bpf::{AluOp, Callee, Imm64, Insn, JumpOp, Operand, Reg, Width};
+
+use super::Targets;
+use super::blocks::{Blocks, Function, bit, clears_upper_half, effects};
+use super::calls::OutOfLine;
+use super::encoder::*;
+use super::layout::{Label, Layout};
+use crate::program::Prepared;
+use crate::run::Run;
+
+/// Holds the run.
+pub(super) const RUN: Gpr = R12;
+/// Free for the moment of one instruction.
+pub(super) const SCRATCH: Gpr = R11;
+/// Free for the moment of one instruction.
+pub(super) const SCRATCH_2: Gpr = R10;
+/// Free for the moment of one instruction.
+pub(super) const SCRATCH_3: Gpr = R9;
+
+/// Where each register of programs lives.
+const REGISTERS: [Gpr; 11] = [RAX, RDI, RSI, RDX, RCX, R8, RBX, R13, R14, R15, RBP];
+
+/// Times that `may_goto` falls through in one function call, as in the interpreter.
+const MAY_GOTO_ROUNDS: i32 = 8 << 20;
+
+/// Where a register of the program lives.
+#[inline(always)]
+pub(super) fn gpr(register: Reg) -> Gpr {
+    REGISTERS[usize::from(register.number())]
+}
+
+/// The size of an operation.
+pub(super) fn size(width: Width) -> Size {
+    match width {
+        Width::W32 => Size::Dword,
+        Width::W64 => Size::Qword,
+    }
+}
+
+/// A field of the run.
+pub(super) fn in_run(offset: usize) -> Mem {
+    Mem { base: RUN, displacement: offset as i32 }
+}
+
+pub(super) const STOPPED: usize = 0;
+pub(super) const UNTIL_LOOK: usize = std::mem::offset_of!(Run<'static, 'static>, meter.until_look);
+pub(super) const DEPTH: usize = std::mem::offset_of!(Run<'static, 'static>, depth);
+const UNWIND: usize = std::mem::offset_of!(Run<'static, 'static>, unwind);
+
+/// What became of a program.
+pub(super) struct Compiled {
+    pub(super) code: Vec<u8>,
+    /// Functions that can be entered from outside: instruction and offset into the code, in order.
+    pub(super) entries: Vec<(usize, u32)>,
+}
+
+/// The state of the pass.
+pub(super) struct Compiler<'p> {
+    pub(super) program: &'p Prepared,
+    pub(super) targets: &'p Targets,
+    pub(super) blocks: Blocks,
+    pub(super) encoder: Encoder,
+    pub(super) layout: Layout,
+    /// Registers whose upper half is known to be zero.
+    pub(super) upper_clear: u16,
+    /// Whether the budget is counted.
+    pub(super) is_counted: bool,
+    /// Whether the processor has the second set of bit manipulation instructions.
+    pub(super) has_bmi2: bool,
+    /// Leaves the code: the run was stopped.
+    pub(super) unwind: Label,
+    pub(super) out_of_line: Vec<(Label, OutOfLine)>,
+    pub(super) stubs: super::calls::Stubs,
+    /// The function that is being compiled.
+    pub(super) function: Function,
+}
+
+/// Compiles a program.
+pub(super) fn compile(program: &Prepared, targets: &Targets) -> Compiled {
+    let n = program.insns().len();
+    let blocks = Blocks::new(program);
+    let mut layout = Layout::new(n + blocks.functions.len());
+    let unwind = layout.label();
+    let function = blocks.functions[0];
+    let mut compiler = Compiler {
+        program,
+        targets,
+        stubs: super::calls::Stubs::new(&mut layout),
+        encoder: Encoder::with_capacity(64 + n * 6),
+        layout,
+        upper_clear: 0,
+        is_counted: !program.ends(),
+        has_bmi2: std::arch::is_x86_feature_detected!("bmi2"),
+        unwind,
+        out_of_line: Vec::new(),
+        function,
+        blocks,
+    };
+    compiler.entrance();
+    let mut index = 0;
+    while index < n {
+        index += compiler.step(index);
+    }
+    compiler.finish_out_of_line();
+    let entries: Vec<(usize, Label)> =
+        compiler.blocks.functions.iter().map(|f| (f.entry, compiler.entry(f.entry))).collect();
+    let (code, position) = compiler.layout.finish(&compiler.encoder);
+    let entries = entries.into_iter().map(|(entry, label)| (entry, position(label))).collect();
+    Compiled { code, entries }
+}
+
+impl Compiler<'_> {
+    /// The registers that the calling convention wants kept and the program uses, in the order in which they are saved.
+    fn kept(&self) -> impl Iterator<Item = Gpr> + use<> {
+        let used = self.blocks.used;
+        let program = (6..=9).filter(move |number| used >> number & 1 != 0);
+        [RBP, R12].into_iter().chain(program.map(|number| REGISTERS[number]))
+    }
+
+    /// The entrance: saves what the caller wants back, and calls the function that it is given.
+    fn entrance(&mut self) {
+        let kept: Vec<Gpr> = self.kept().collect();
+        for register in &kept {
+            self.encoder.push(*register);
+        }
+        self.encoder.mov(Size::Qword, RUN, R9);
+        self.encoder.push_memory(in_run(UNWIND));
+        let mut words = kept.len() + 1;
+        // The return address is a word too.
+        let padded = words.is_multiple_of(2);
+        if padded {
+            self.encoder.push(RAX);
+            words += 1;
+        }
+        self.encoder.store(Size::Qword, in_run(UNWIND), RSP);
+        let argument = |at: usize| Mem { base: RSP, displacement: (8 * (words + 1 + at)) as i32 };
+        self.encoder.load(Size::Qword, SCRATCH, argument(0));
+        self.encoder.load(Size::Qword, RBP, argument(1));
+        if self.is_counted {
+            // A program that nobody proved may look at registers that it never wrote.
+            for register in [0, 6, 7, 8, 9] {
+                if self.blocks.used >> register & 1 != 0 {
+                    self.encoder.constant(REGISTERS[register], 0);
+                }
+            }
+        }
+        self.encoder.call(SCRATCH);
+        let leave = self.layout.label();
+        self.layout.place(leave, &self.encoder);
+        if padded {
+            self.encoder.pop(SCRATCH);
+        }
+        self.encoder.pop_memory(in_run(UNWIND));
+        for register in kept.iter().rev() {
+            self.encoder.pop(*register);
+        }
+        self.encoder.ret();
+        self.layout.place(self.unwind, &self.encoder);
+        self.encoder.load(Size::Qword, RSP, in_run(UNWIND));
+        self.layout.jump(&self.encoder, leave);
+    }
+
+    /// The registers that the present function must give back.
+    fn saved(&self) -> impl DoubleEndedIterator<Item = Gpr> + use<> {
+        let changes = if self.function.is_called { self.function.changes } else { 0 };
+        (6..=9).filter(move |number| changes >> number & 1 != 0).map(|number| REGISTERS[number])
+    }
+
+    /// Whether the present function moves the stack pointer by a word, to align it for calls.
+    fn is_padded(&self) -> bool {
+        let words = self.saved().count() + usize::from(self.function.has_may_goto);
+        self.function.calls && words.is_multiple_of(2)
+    }
+
+    fn prologue(&mut self) {
+        for register in self.saved() {
+            self.encoder.push(register);
+        }
+        if self.function.has_may_goto {
+            self.encoder.push_constant(MAY_GOTO_ROUNDS);
+        }
+        if self.is_padded() {
+            self.encoder.push(SCRATCH);
+        }
+    }
+
+    /// Returns from the present function.
+    pub(super) fn leave(&mut self) {
+        for _ in 0..usize::from(self.is_padded()) + usize::from(self.function.has_may_goto) {
+            self.encoder.pop(SCRATCH);
+        }
+        for register in self.saved().rev() {
+            self.encoder.pop(register);
+        }
+        self.encoder.ret();
+    }
+
+    /// Compiles the instruction at `index`, and those that become one with it; yields how many that were.
+    fn step(&mut self, index: usize) -> usize {
+        if self.blocks.is_leader(index) {
+            self.begin_block(index);
+        }
+        let insns = self.program.insns();
+        let n = match self.fuse(index) {
+            0 => {
+                self.single(index, insns[index]);
+                1
+            }
+            n => n,
+        };
+        for insn in &insns[index..index + n] {
+            let (reads, writes) = effects(insn);
+            let is_copy = matches!(insn, Insn::Alu { op: AluOp::Mov, src: Operand::Reg(_), .. });
+            let is_clear = clears_upper_half(insn) || is_copy && self.upper_clear & reads != 0;
+            self.upper_clear &= !writes;
+            if is_clear {
+                self.upper_clear |= writes;
+            }
+        }
+        n
+    }
+
+    /// Where calls of the function lead that starts at an instruction.
+    pub(super) fn entry(&self, index: usize) -> Label {
+        let functions = &self.blocks.functions;
+        let at = functions.binary_search_by_key(&index, |function| function.entry);
+        Label((self.program.insns().len() + at.expect("calls lead to functions")) as u32)
+    }
+
+    fn begin_block(&mut self, index: usize) {
+        self.upper_clear = 0;
+        let starts = self.blocks.functions.binary_search_by_key(&index, |function| function.entry).is_ok();
+        if starts {
+            self.function = self.blocks.function_of(index);
+            let falls_in = index > 0
+                && !matches!(
+                    self.program.insns()[index - 1],
+                    Insn::Exit | Insn::Goto { .. } | Insn::GotoLong { .. }
+                );
+            if falls_in {
+                self.layout.jump(&self.encoder, Label(index as u32));
+            }
+            self.layout.align(&self.encoder, 16);
+            let entry = self.entry(index);
+            self.layout.place(entry, &self.encoder);
+            self.prologue();
+        }
+        if self.blocks.loop_heads[index] && !self.is_counted {
+            self.layout.align(&self.encoder, 32);
+        }
+        // Jumps to the first instruction of a function do not enter it again.
+        self.layout.place(Label(index as u32), &self.encoder);
+        if self.is_counted {
+            let n = self.blocks.length(index) as i32;
+            self.encoder.binary_memory(Size::Qword, Binary::Sub, in_run(UNTIL_LOOK), n);
+        }
+    }
+
+    fn single(&mut self, index: usize, insn: Insn) {
+        match insn {
+            Insn::Alu { width, op, dst, src } => self.alu(index, width, op, dst, src),
+            Insn::MovSx { width, dst, src, from_bits } => {
+                let from = match from_bits {
+                    8 => Size::Byte,
+                    16 => Size::Word,
+                    _ => Size::Dword,
+                };
+                self.encoder.sign_extend(size(width), from, gpr(dst), gpr(src));
+            }
+            Insn::Neg { width, dst } => self.encoder.unary(size(width), Unary::Neg, gpr(dst)),
+            Insn::Endian { kind, dst, bits } => self.convert(kind, dst, bits),
+            Insn::LoadImm64 { dst, value } => {
+                let Imm64::Value(value) = value else { unreachable!("only numbers are left after linking") };
+                if self.blocks.is_live_after(index, dst) {
+                    self.encoder.constant(gpr(dst), value);
+                }
+            }
+            Insn::Load { .. } | Insn::Store { .. } | Insn::Atomic { .. } => self.access(index, insn),
+            Insn::LoadPacket { size, index: register, offset } => {
+                self.load_packet(size, register, offset);
+            }
+            Insn::Jump { width, op, dst, src, .. } => self.jump_if(index, width, op, dst, src),
+            Insn::Goto { .. } | Insn::GotoLong { .. } => {
+                let target = self.program.target(index);
+                if self.is_counted && target <= index {
+                    self.look(index, target);
+                } else if target != index + 1 {
+                    self.layout.jump(&self.encoder, Label(target as u32));
+                }
+            }
+            Insn::MayGoto { .. } => self.may_goto(index),
+            Insn::Call(Callee::Local(_)) => self.call_local(index),
+            Insn::Call(Callee::Register(register)) => self.call_register(index, register),
+            Insn::Call(_) => self.call_out(index),
+            Insn::Exit => self.leave(),
+        }
+    }
+
+    /// A jump back in a program whose budget is counted.
+    fn look(&mut self, index: usize, target: usize) {
+        let late = self.layout.label();
+        self.out_of_line.push((late, OutOfLine::Look { insn: index, then: Label(target as u32) }));
+        self.encoder.binary_memory(Size::Qword, Binary::Cmp, in_run(UNTIL_LOOK), 0);
+        self.layout.jump_if(&self.encoder, Condition::LessOrEqual, late);
+        self.layout.jump(&self.encoder, Label(target as u32));
+    }
+
+    fn may_goto(&mut self, index: usize) {
+        let rounds = Mem { base: RSP, displacement: if self.is_padded() { 8 } else { 0 } };
+        let target = self.program.target(index);
+        let on = self.layout.label();
+        self.encoder.binary_memory(Size::Dword, Binary::Cmp, rounds, 0);
+        if self.is_counted && target <= index {
+            self.layout.jump_if(&self.encoder, Condition::NotEqual, on);
+            self.look(index, target);
+        } else {
+            self.layout.jump_if(&self.encoder, Condition::Equal, Label(target as u32));
+        }
+        self.layout.place(on, &self.encoder);
+        self.encoder.binary_memory(Size::Dword, Binary::Sub, rounds, 1);
+    }
+
+    fn jump_if(&mut self, index: usize, width: Width, op: JumpOp, dst: Reg, src: Operand) {
+        let mut width = width;
+        let operands = bit(dst) | if let Operand::Reg(src) = src { bit(src) } else { 0 };
+        let is_small = matches!(src, Operand::Reg(_) | Operand::Imm(0..));
+        let is_signed = matches!(op, JumpOp::Sgt | JumpOp::Sge | JumpOp::Slt | JumpOp::Sle);
+        if width == Width::W64 && is_small && !is_signed && self.upper_clear & operands == operands {
+            // Both upper halves are zero: the shorter comparison says the same.
+            width = Width::W32;
+        }
+        let (size, left) = (size(width), gpr(dst));
+        let mut condition = condition(op);
+        match (op, src) {
+            (JumpOp::Set, Operand::Reg(src)) => self.encoder.test(size, left, gpr(src)),
+            (JumpOp::Set, Operand::Imm(value)) => self.encoder.test_constant(size, left, value),
+            (_, Operand::Imm(0)) => self.encoder.test(size, left, left),
+            (_, Operand::Imm(value)) => self.encoder.binary_constant(size, Binary::Cmp, left, value),
+            (_, Operand::Reg(src)) => self.encoder.binary(size, Binary::Cmp, left, gpr(src)),
+        }
+        let target = self.program.target(index);
+        if self.is_counted && target <= index {
+            let on = self.layout.label();
+            condition = condition.negated();
+            self.layout.jump_if(&self.encoder, condition, on);
+            self.look(index, target);
+            self.layout.place(on, &self.encoder);
+        } else {
+            self.layout.jump_if(&self.encoder, condition, Label(target as u32));
+        }
+    }
+}
+
+fn condition(op: JumpOp) -> Condition {
+    match op {
+        JumpOp::Eq => Condition::Equal,
+        JumpOp::Ne | JumpOp::Set => Condition::NotEqual,
+        JumpOp::Gt => Condition::Above,
+        JumpOp::Ge => Condition::AboveOrEqual,
+        JumpOp::Lt => Condition::Below,
+        JumpOp::Le => Condition::BelowOrEqual,
+        JumpOp::Sgt => Condition::Greater,
+        JumpOp::Sge => Condition::GreaterOrEqual,
+        JumpOp::Slt => Condition::Less,
+        JumpOp::Sle => Condition::LessOrEqual,
+    }
+}

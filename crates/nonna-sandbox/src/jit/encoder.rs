@@ -1,0 +1,595 @@
+//! Encodes x86-64 instructions into bytes, the shortest form of each.
+//!
+//! Only the forms that the compiler uses are here, each a function of its operands; jumps are the business of `layout`. It
+//! knows no eBPF. The tests decode every form with a decoder that others wrote.
+
+/// A general register of the processor, by its number in encodings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gpr(pub(super) u8);
+
+pub(super) const RAX: Gpr = Gpr(0);
+pub(super) const RCX: Gpr = Gpr(1);
+pub(super) const RDX: Gpr = Gpr(2);
+pub(super) const RBX: Gpr = Gpr(3);
+pub(super) const RSP: Gpr = Gpr(4);
+pub(super) const RBP: Gpr = Gpr(5);
+pub(super) const RSI: Gpr = Gpr(6);
+pub(super) const RDI: Gpr = Gpr(7);
+pub(super) const R8: Gpr = Gpr(8);
+pub(super) const R9: Gpr = Gpr(9);
+pub(super) const R10: Gpr = Gpr(10);
+pub(super) const R11: Gpr = Gpr(11);
+pub(super) const R12: Gpr = Gpr(12);
+pub(super) const R13: Gpr = Gpr(13);
+pub(super) const R14: Gpr = Gpr(14);
+pub(super) const R15: Gpr = Gpr(15);
+
+/// Memory at a register plus a displacement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mem {
+    pub(super) base: Gpr,
+    pub(super) displacement: i32,
+}
+
+/// Whether an operation works on all 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    Byte,
+    Word,
+    Dword,
+    Qword,
+}
+
+/// Operations of two operands, by their number in encodings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Binary {
+    Add = 0,
+    Or = 1,
+    And = 4,
+    Sub = 5,
+    Xor = 6,
+    Cmp = 7,
+}
+
+/// Shifts, by their number in encodings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shift {
+    Rol = 0,
+    Shl = 4,
+    Shr = 5,
+    Sar = 7,
+}
+
+/// Operations of one operand (opcode `f7`), by their number in encodings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unary {
+    Neg = 3,
+    Mul = 4,
+    Div = 6,
+    Idiv = 7,
+}
+
+/// Conditions of jumps, by their number in encodings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    Below = 2,
+    AboveOrEqual = 3,
+    Equal = 4,
+    NotEqual = 5,
+    BelowOrEqual = 6,
+    Above = 7,
+    Less = 12,
+    GreaterOrEqual = 13,
+    LessOrEqual = 14,
+    Greater = 15,
+}
+
+impl Condition {
+    /// The condition that holds where this one does not.
+    pub(super) fn negated(self) -> Self {
+        match self {
+            Condition::Below => Condition::AboveOrEqual,
+            Condition::AboveOrEqual => Condition::Below,
+            Condition::Equal => Condition::NotEqual,
+            Condition::NotEqual => Condition::Equal,
+            Condition::BelowOrEqual => Condition::Above,
+            Condition::Above => Condition::BelowOrEqual,
+            Condition::Less => Condition::GreaterOrEqual,
+            Condition::GreaterOrEqual => Condition::Less,
+            Condition::LessOrEqual => Condition::Greater,
+            Condition::Greater => Condition::LessOrEqual,
+        }
+    }
+}
+
+/// The longest instruction.
+const MAX_INSN_BYTES: usize = 15;
+
+/// One instruction on its way.
+#[derive(Clone, Copy)]
+struct Pending {
+    bytes: [u8; 16],
+    n: usize,
+}
+
+impl Pending {
+    #[inline(always)]
+    fn new() -> Self {
+        Pending { bytes: [0; 16], n: 0 }
+    }
+
+    #[inline(always)]
+    fn byte(&mut self, byte: u8) {
+        self.bytes[self.n & MAX_INSN_BYTES] = byte;
+        self.n += 1;
+    }
+
+    #[inline(always)]
+    fn bytes<const N: usize>(&mut self, bytes: [u8; N]) {
+        for byte in bytes {
+            self.byte(byte);
+        }
+    }
+
+    /// Prefixes: operand size, then REX where a register or the width needs it.
+    #[inline(always)]
+    fn prefixes(&mut self, size: Size, reg: Gpr, index: Gpr, base: Gpr, is_byte_register: bool) {
+        if size == Size::Word {
+            self.byte(0x66);
+        }
+        let wide = u8::from(size == Size::Qword) << 3;
+        let rex = wide | (reg.0 >> 3) << 2 | (index.0 >> 3) << 1 | base.0 >> 3;
+        if rex != 0 || is_byte_register {
+            self.byte(0x40 | rex);
+        }
+    }
+
+    #[inline(always)]
+    fn registers(&mut self, reg: u8, rm: Gpr) {
+        self.byte(0xc0 | (reg & 7) << 3 | rm.0 & 7);
+    }
+
+    #[inline(always)]
+    fn memory(&mut self, reg: u8, mem: Mem) {
+        let (reg, base) = ((reg & 7) << 3, mem.base.0 & 7);
+        // Without displacement, the numbers of rbp and r13 mean something else.
+        let mode = match i8::try_from(mem.displacement) {
+            Ok(0) if base != 5 => 0x00,
+            Ok(_) => 0x40,
+            Err(_) => 0x80,
+        };
+        self.byte(mode | reg | base);
+        if base == 4 {
+            // The numbers of rsp and r12 announce a second byte, which says: no index.
+            self.byte(0x24);
+        }
+        self.displacement(mode, mem.displacement);
+    }
+
+    #[inline(always)]
+    fn displacement(&mut self, mode: u8, displacement: i32) {
+        match mode {
+            0x00 => {}
+            0x40 => self.byte(displacement as u8),
+            _ => self.bytes(displacement.to_le_bytes()),
+        }
+    }
+}
+
+/// Bytes of code, growing.
+#[derive(Debug, Default)]
+pub(super) struct Encoder {
+    bytes: Vec<u8>,
+}
+
+fn is_byte_register(size: Size, register: Gpr) -> bool {
+    // Without REX these numbers are the second bytes of the first four registers.
+    size == Size::Byte && (4..8).contains(&register.0)
+}
+
+impl Encoder {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Encoder { bytes: Vec::with_capacity(bytes) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    #[inline(always)]
+    fn put(&mut self, pending: Pending) {
+        self.bytes.extend_from_slice(&pending.bytes[..pending.n.min(16)]);
+    }
+
+    /// `op dst, src`
+    #[inline]
+    pub(super) fn binary(&mut self, size: Size, op: Binary, dst: Gpr, src: Gpr) {
+        self.two(size, (op as u8) << 3 | 1, src, dst);
+    }
+
+    /// An instruction with an opcode of one byte, its `reg` and `rm` operands registers.
+    #[inline(always)]
+    fn two(&mut self, size: Size, opcode: u8, reg: Gpr, rm: Gpr) {
+        let mut insn = Pending::new();
+        insn.prefixes(size, reg, Gpr(0), rm, false);
+        insn.byte(opcode);
+        insn.registers(reg.0, rm);
+        self.put(insn);
+    }
+
+    /// `op dst, value`
+    #[inline]
+    pub(super) fn binary_constant(&mut self, size: Size, op: Binary, dst: Gpr, value: i32) {
+        let mut insn = Pending::new();
+        insn.prefixes(size, Gpr(0), Gpr(0), dst, false);
+        match i8::try_from(value) {
+            Ok(short) => {
+                insn.byte(0x83);
+                insn.registers(op as u8, dst);
+                insn.byte(short as u8);
+            }
+            Err(_) if dst == RAX => {
+                insn.byte((op as u8) << 3 | 5);
+                insn.bytes(value.to_le_bytes());
+            }
+            Err(_) => {
+                insn.byte(0x81);
+                insn.registers(op as u8, dst);
+                insn.bytes(value.to_le_bytes());
+            }
+        }
+        self.put(insn);
+    }
+
+    /// `op [mem], value`
+    pub(super) fn binary_memory(&mut self, size: Size, op: Binary, mem: Mem, value: i32) {
+        let mut insn = Pending::new();
+        insn.prefixes(size, Gpr(0), Gpr(0), mem.base, false);
+        match i8::try_from(value) {
+            Ok(short) => {
+                insn.byte(0x83);
+                insn.memory(op as u8, mem);
+                insn.byte(short as u8);
+            }
+            Err(_) => {
+                insn.byte(0x81);
+                insn.memory(op as u8, mem);
+                insn.bytes(value.to_le_bytes());
+            }
+        }
+        self.put(insn);
+    }
+
+    /// `op [mem], src`, locked.
+    pub(super) fn locked_binary(&mut self, size: Size, op: Binary, mem: Mem, src: Gpr) {
+        self.with_memory(&[0xf0], size, &[(op as u8) << 3 | 1], src, mem);
+    }
+
+    /// `test left, right`
+    pub(super) fn test(&mut self, size: Size, left: Gpr, right: Gpr) {
+        self.two(size, 0x85, right, left);
+    }
+
+    /// `test left, value`
+    pub(super) fn test_constant(&mut self, size: Size, left: Gpr, value: i32) {
+        let mut insn = Pending::new();
+        if (0..0x80).contains(&value) {
+            // A byte sees the same bits, and as many zeros above them.
+            insn.prefixes(Size::Byte, Gpr(0), Gpr(0), left, is_byte_register(Size::Byte, left));
+            if left == RAX {
+                insn.byte(0xa8);
+            } else {
+                insn.byte(0xf6);
+                insn.registers(0, left);
+            }
+            insn.byte(value as u8);
+        } else {
+            // A constant that is not negative has no bit where only 64 bits would see it.
+            let size = if value >= 0 { Size::Dword } else { size };
+            insn.prefixes(size, Gpr(0), Gpr(0), left, false);
+            if left == RAX {
+                insn.byte(0xa9);
+            } else {
+                insn.byte(0xf7);
+                insn.registers(0, left);
+            }
+            insn.bytes(value.to_le_bytes());
+        }
+        self.put(insn);
+    }
+
+    /// `mov dst, src`
+    #[inline]
+    pub(super) fn mov(&mut self, size: Size, dst: Gpr, src: Gpr) {
+        self.two(size, 0x89, src, dst);
+    }
+
+    /// Puts a number into all of a register, by the shortest instruction; the flags are lost.
+    pub(super) fn constant(&mut self, dst: Gpr, value: u64) {
+        let mut insn = Pending::new();
+        if value == 0 {
+            return self.binary(Size::Dword, Binary::Xor, dst, dst);
+        } else if let Ok(value) = u32::try_from(value) {
+            insn.prefixes(Size::Dword, Gpr(0), Gpr(0), dst, false);
+            insn.byte(0xb8 | dst.0 & 7);
+            insn.bytes(value.to_le_bytes());
+        } else if let Ok(value) = i32::try_from(value as i64) {
+            insn.prefixes(Size::Qword, Gpr(0), Gpr(0), dst, false);
+            insn.byte(0xc7);
+            insn.registers(0, dst);
+            insn.bytes(value.to_le_bytes());
+        } else {
+            insn.prefixes(Size::Qword, Gpr(0), Gpr(0), dst, false);
+            insn.byte(0xb8 | dst.0 & 7);
+            insn.bytes(value.to_le_bytes());
+        }
+        self.put(insn);
+    }
+
+    /// An instruction with a memory operand.
+    #[inline(always)]
+    fn with_memory(&mut self, before: &[u8], size: Size, opcode: &[u8], reg: Gpr, mem: Mem) {
+        let mut insn = Pending::new();
+        for byte in before {
+            insn.byte(*byte);
+        }
+        insn.prefixes(size, reg, Gpr(0), mem.base, is_byte_register(size, reg));
+        for byte in opcode {
+            insn.byte(*byte);
+        }
+        insn.memory(reg.0, mem);
+        self.put(insn);
+    }
+
+    /// Loads bytes, zeros above them.
+    pub(super) fn load(&mut self, size: Size, dst: Gpr, mem: Mem) {
+        match size {
+            Size::Byte => self.with_memory(&[], Size::Dword, &[0x0f, 0xb6], dst, mem),
+            Size::Word => self.with_memory(&[], Size::Dword, &[0x0f, 0xb7], dst, mem),
+            _ => self.with_memory(&[], size, &[0x8b], dst, mem),
+        }
+    }
+
+    /// Loads bytes, copies of their sign above them, up to 64 bits.
+    pub(super) fn load_signed(&mut self, size: Size, dst: Gpr, mem: Mem) {
+        let opcode: &[u8] = match size {
+            Size::Byte => &[0x0f, 0xbe],
+            Size::Word => &[0x0f, 0xbf],
+            Size::Dword => &[0x63],
+            Size::Qword => &[0x8b],
+        };
+        self.with_memory(&[], Size::Qword, opcode, dst, mem);
+    }
+
+    /// Stores the low bytes of a register.
+    pub(super) fn store(&mut self, size: Size, mem: Mem, src: Gpr) {
+        self.with_memory(&[], size, &[if size == Size::Byte { 0x88 } else { 0x89 }], src, mem);
+    }
+
+    /// Stores the low bytes of a number that has its sign above 32 bits.
+    pub(super) fn store_constant(&mut self, size: Size, mem: Mem, value: i32) {
+        let mut insn = Pending::new();
+        insn.prefixes(size, Gpr(0), Gpr(0), mem.base, false);
+        insn.byte(if size == Size::Byte { 0xc6 } else { 0xc7 });
+        insn.memory(0, mem);
+        match size {
+            Size::Byte => insn.byte(value as u8),
+            Size::Word => insn.bytes((value as u16).to_le_bytes()),
+            _ => insn.bytes(value.to_le_bytes()),
+        }
+        self.put(insn);
+    }
+
+    /// The low bytes of `src` with zeros above them (bytes and words).
+    pub(super) fn zero_extend(&mut self, from: Size, dst: Gpr, src: Gpr) {
+        let mut insn = Pending::new();
+        insn.prefixes(Size::Dword, dst, Gpr(0), src, is_byte_register(from, src));
+        insn.bytes([0x0f, if from == Size::Byte { 0xb6 } else { 0xb7 }]);
+        insn.registers(dst.0, src);
+        self.put(insn);
+    }
+
+    /// The low bytes of `src` with copies of their sign above them, up to the size; zeros above that.
+    pub(super) fn sign_extend(&mut self, to: Size, from: Size, dst: Gpr, src: Gpr) {
+        let mut insn = Pending::new();
+        insn.prefixes(to, dst, Gpr(0), src, is_byte_register(from, src));
+        match from {
+            Size::Byte => insn.bytes([0x0f, 0xbe]),
+            Size::Word => insn.bytes([0x0f, 0xbf]),
+            _ => insn.byte(0x63),
+        }
+        insn.registers(dst.0, src);
+        self.put(insn);
+    }
+
+    /// A shift by a constant.
+    pub(super) fn shift(&mut self, size: Size, op: Shift, dst: Gpr, by: u8) {
+        let mut insn = Pending::new();
+        insn.prefixes(size, Gpr(0), Gpr(0), dst, false);
+        insn.byte(if by == 1 { 0xd1 } else { 0xc1 });
+        insn.registers(op as u8, dst);
+        if by != 1 {
+            insn.byte(by);
+        }
+        self.put(insn);
+    }
+
+    /// A shift by `cl`.
+    pub(super) fn shift_by_cl(&mut self, size: Size, op: Shift, dst: Gpr) {
+        let mut insn = Pending::new();
+        insn.prefixes(size, Gpr(0), Gpr(0), dst, false);
+        insn.byte(0xd3);
+        insn.registers(op as u8, dst);
+        self.put(insn);
+    }
+
+    /// The three-byte prefix of instructions with a third register (BMI2).
+    #[inline(always)]
+    fn vex(insn: &mut Pending, map: u8, size: Size, prefix: u8, reg: Gpr, third: Gpr, rm: Gpr) {
+        insn.byte(0xc4);
+        insn.byte((reg.0 >> 3 ^ 1) << 7 | 0x40 | (rm.0 >> 3 ^ 1) << 5 | map);
+        insn.byte(u8::from(size == Size::Qword) << 7 | (!third.0 & 15) << 3 | prefix);
+    }
+
+    /// `dst = src shifted by a register` (BMI2): no flags, and any register counts.
+    pub(super) fn shift_by(&mut self, size: Size, op: Shift, dst: Gpr, src: Gpr, by: Gpr) {
+        let mut insn = Pending::new();
+        let prefix = match op {
+            Shift::Shl => 1,
+            Shift::Sar => 2,
+            _ => 3,
+        };
+        Self::vex(&mut insn, 2, size, prefix, dst, by, src);
+        insn.byte(0xf7);
+        insn.registers(dst.0, src);
+        self.put(insn);
+    }
+
+    /// `dst = src rotated right` (BMI2).
+    pub(super) fn rotate_right(&mut self, size: Size, dst: Gpr, src: Gpr, by: u8) {
+        let mut insn = Pending::new();
+        Self::vex(&mut insn, 3, size, 3, dst, Gpr(0), src);
+        insn.byte(0xf0);
+        insn.registers(dst.0, src);
+        insn.byte(by);
+        self.put(insn);
+    }
+
+    /// `dst *= src`
+    pub(super) fn multiply(&mut self, size: Size, dst: Gpr, src: Gpr) {
+        let mut insn = Pending::new();
+        insn.prefixes(size, dst, Gpr(0), src, false);
+        insn.bytes([0x0f, 0xaf]);
+        insn.registers(dst.0, src);
+        self.put(insn);
+    }
+
+    /// `dst = src * value`
+    pub(super) fn multiply_constant(&mut self, size: Size, dst: Gpr, src: Gpr, value: i32) {
+        let mut insn = Pending::new();
+        insn.prefixes(size, dst, Gpr(0), src, false);
+        match i8::try_from(value) {
+            Ok(short) => {
+                insn.byte(0x6b);
+                insn.registers(dst.0, src);
+                insn.byte(short as u8);
+            }
+            Err(_) => {
+                insn.byte(0x69);
+                insn.registers(dst.0, src);
+                insn.bytes(value.to_le_bytes());
+            }
+        }
+        self.put(insn);
+    }
+
+    /// An operation of one register (and of `rax` and `rdx`).
+    pub(super) fn unary(&mut self, size: Size, op: Unary, operand: Gpr) {
+        let mut insn = Pending::new();
+        insn.prefixes(size, Gpr(0), Gpr(0), operand, false);
+        insn.byte(0xf7);
+        insn.registers(op as u8, operand);
+        self.put(insn);
+    }
+
+    /// `rdx` becomes copies of the sign of `rax`.
+    pub(super) fn sign_of_rax(&mut self, size: Size) {
+        let mut insn = Pending::new();
+        insn.prefixes(size, Gpr(0), Gpr(0), Gpr(0), false);
+        insn.byte(0x99);
+        self.put(insn);
+    }
+
+    /// Turns the bytes round.
+    pub(super) fn swap_bytes(&mut self, size: Size, operand: Gpr) {
+        let mut insn = Pending::new();
+        insn.prefixes(size, Gpr(0), Gpr(0), operand, false);
+        insn.bytes([0x0f, 0xc8 | operand.0 & 7]);
+        self.put(insn);
+    }
+
+    /// `dst = base + displacement`
+    pub(super) fn address(&mut self, size: Size, dst: Gpr, mem: Mem) {
+        self.with_memory(&[], size, &[0x8d], dst, mem);
+    }
+
+    /// `dst = base + index * 2^scale`; the index is not `rsp`.
+    pub(super) fn address_of_sum(&mut self, size: Size, dst: Gpr, base: Gpr, index: Gpr, scale: u8) {
+        let mut insn = Pending::new();
+        insn.prefixes(size, dst, index, base, false);
+        insn.byte(0x8d);
+        let mode = if base.0 & 7 == 5 { 0x40 } else { 0 };
+        insn.byte(mode | (dst.0 & 7) << 3 | 4);
+        insn.byte(scale << 6 | (index.0 & 7) << 3 | base.0 & 7);
+        insn.displacement(mode, 0);
+        self.put(insn);
+    }
+
+    /// Exchanges a register with memory; always locked.
+    pub(super) fn exchange(&mut self, size: Size, mem: Mem, src: Gpr) {
+        self.with_memory(&[], size, &[0x87], src, mem);
+    }
+
+    /// `src` gets what was in memory, memory the sum; locked.
+    pub(super) fn exchange_add(&mut self, size: Size, mem: Mem, src: Gpr) {
+        self.with_memory(&[0xf0], size, &[0x0f, 0xc1], src, mem);
+    }
+
+    /// Stores `src` where memory equals `rax`, else loads `rax`; locked.
+    pub(super) fn compare_exchange(&mut self, size: Size, mem: Mem, src: Gpr) {
+        self.with_memory(&[0xf0], size, &[0x0f, 0xb1], src, mem);
+    }
+
+    pub(super) fn push(&mut self, register: Gpr) {
+        let mut insn = Pending::new();
+        insn.prefixes(Size::Dword, Gpr(0), Gpr(0), register, false);
+        insn.byte(0x50 | register.0 & 7);
+        self.put(insn);
+    }
+
+    pub(super) fn pop(&mut self, register: Gpr) {
+        let mut insn = Pending::new();
+        insn.prefixes(Size::Dword, Gpr(0), Gpr(0), register, false);
+        insn.byte(0x58 | register.0 & 7);
+        self.put(insn);
+    }
+
+    /// `push [mem]`
+    pub(super) fn push_memory(&mut self, mem: Mem) {
+        self.with_memory(&[], Size::Dword, &[0xff], Gpr(6), mem);
+    }
+
+    /// `pop [mem]`
+    pub(super) fn pop_memory(&mut self, mem: Mem) {
+        self.with_memory(&[], Size::Dword, &[0x8f], Gpr(0), mem);
+    }
+
+    /// Pushes a number with its sign.
+    pub(super) fn push_constant(&mut self, value: i32) {
+        let mut insn = Pending::new();
+        insn.byte(0x68);
+        insn.bytes(value.to_le_bytes());
+        self.put(insn);
+    }
+
+    /// A call of the address in a register.
+    pub(super) fn call(&mut self, target: Gpr) {
+        let mut insn = Pending::new();
+        insn.prefixes(Size::Dword, Gpr(0), Gpr(0), target, false);
+        insn.byte(0xff);
+        insn.registers(2, target);
+        self.put(insn);
+    }
+
+    pub(super) fn ret(&mut self) {
+        self.bytes.push(0xc3);
+    }
+}
+
+#[cfg(test)]
+#[path = "encoder_tests.rs"]
+mod tests;

@@ -1,0 +1,236 @@
+//! Labels, jumps between them, and where everything lies in the end.
+//!
+//! While code is made, jumps leave no bytes but an entry in a list. When all is there, each jump gets the short form where its
+//! target is near enough: all start short, those that cannot reach grow, until none is left that must. That ends, since no jump
+//! ever shrinks, and finds the smallest code.
+
+use super::encoder::{Condition, Encoder};
+
+/// A place in the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Label(pub(super) u32);
+
+/// What has no fixed size before all is laid out.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Jump(Label),
+    JumpIf(Condition, Label),
+    Call(Label),
+    /// Padding up to a multiple.
+    Align(u32),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    /// Where it stands among the encoded bytes.
+    at: u32,
+    kind: Kind,
+    /// Bytes that it takes.
+    size: u32,
+}
+
+/// Where a label stands: this far into the encoded bytes, behind so many items.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    at: u32,
+    items: u32,
+}
+
+const UNPLACED: Place = Place { at: u32::MAX, items: 0 };
+
+/// Rounds after which every jump takes the long form: keeps the time linear for code that resists.
+const MAX_ROUNDS: usize = 12;
+
+/// Labels and jumps of code that is being made.
+#[derive(Debug)]
+pub(super) struct Layout {
+    items: Vec<Item>,
+    labels: Vec<Place>,
+}
+
+impl Layout {
+    /// With this many labels to begin with, numbered from 0.
+    pub(super) fn new(n_labels: usize) -> Self {
+        Layout { items: Vec::with_capacity(n_labels / 4), labels: vec![UNPLACED; n_labels] }
+    }
+
+    /// A new label.
+    pub(super) fn label(&mut self) -> Label {
+        self.labels.push(UNPLACED);
+        Label(self.labels.len() as u32 - 1)
+    }
+
+    /// The label stands here.
+    pub(super) fn place(&mut self, label: Label, encoder: &Encoder) {
+        let place = Place { at: encoder.len() as u32, items: self.items.len() as u32 };
+        self.labels[label.0 as usize] = place;
+    }
+
+    pub(super) fn jump(&mut self, encoder: &Encoder, target: Label) {
+        self.item(encoder, Kind::Jump(target), 2);
+    }
+
+    pub(super) fn jump_if(&mut self, encoder: &Encoder, condition: Condition, target: Label) {
+        self.item(encoder, Kind::JumpIf(condition, target), 2);
+    }
+
+    pub(super) fn call(&mut self, encoder: &Encoder, target: Label) {
+        self.item(encoder, Kind::Call(target), 5);
+    }
+
+    pub(super) fn align(&mut self, encoder: &Encoder, to: u32) {
+        self.item(encoder, Kind::Align(to), 0);
+    }
+
+    fn item(&mut self, encoder: &Encoder, kind: Kind, size: u32) {
+        self.items.push(Item { at: encoder.len() as u32, kind, size });
+    }
+
+    /// Finds the sizes; yields how far each item is shifted by those before it, and by all at the end.
+    fn settle(&mut self) -> Vec<u32> {
+        let mut shifts = vec![0u32; self.items.len() + 1];
+        for round in 0.. {
+            let mut shift = 0;
+            for (item, before) in self.items.iter_mut().zip(&mut shifts) {
+                *before = shift;
+                if let Kind::Align(to) = item.kind {
+                    item.size = (item.at + shift).wrapping_neg() % to;
+                }
+                shift += item.size;
+            }
+            shifts[self.items.len()] = shift;
+            let mut grown = false;
+            for index in 0..self.items.len() {
+                let item = self.items[index];
+                let (target, long) = match item.kind {
+                    Kind::Jump(target) => (target, 5),
+                    Kind::JumpIf(_, target) => (target, 6),
+                    Kind::Call(_) | Kind::Align(_) => continue,
+                };
+                if item.size == 2 {
+                    let from = item.at + shifts[index] + 2;
+                    let to = self.position(target, &shifts);
+                    if round >= MAX_ROUNDS || i8::try_from(i64::from(to) - i64::from(from)).is_err() {
+                        self.items[index].size = long;
+                        grown = true;
+                    }
+                }
+            }
+            if !grown {
+                break;
+            }
+        }
+        shifts
+    }
+
+    fn position(&self, label: Label, shifts: &[u32]) -> u32 {
+        let place = self.labels[label.0 as usize];
+        debug_assert!(place.at != u32::MAX, "{label:?} was placed");
+        place.at.wrapping_add(shifts[place.items as usize])
+    }
+
+    /// The code, and where each label lies in it.
+    pub(super) fn finish(mut self, encoder: &Encoder) -> (Vec<u8>, impl Fn(Label) -> u32) {
+        let shifts = self.settle();
+        let encoded = encoder.bytes();
+        let total = shifts[self.items.len()] as usize;
+        let mut code = Vec::with_capacity(encoded.len() + total);
+        let mut done = 0;
+        for item in &self.items {
+            code.extend_from_slice(&encoded[done..item.at as usize]);
+            done = item.at as usize;
+            let behind = code.len() as i64 + i64::from(item.size);
+            let distance = |label| (i64::from(self.position(label, &shifts)) - behind) as i32;
+            match (item.kind, item.size) {
+                (Kind::Jump(label), 2) => code.extend([0xeb, distance(label) as u8]),
+                (Kind::JumpIf(condition, label), 2) => {
+                    code.extend([0x70 | condition as u8, distance(label) as u8]);
+                }
+                (Kind::Jump(label), _) => long(&mut code, &[0xe9], distance(label)),
+                (Kind::JumpIf(condition, label), _) => {
+                    long(&mut code, &[0x0f, 0x80 | condition as u8], distance(label));
+                }
+                (Kind::Call(label), _) => long(&mut code, &[0xe8], distance(label)),
+                (Kind::Align(_), size) => pad(&mut code, size as usize),
+            }
+        }
+        code.extend_from_slice(&encoded[done..]);
+        (code, move |label| self.position(label, &shifts))
+    }
+}
+
+fn long(code: &mut Vec<u8>, opcode: &[u8], distance: i32) {
+    code.extend_from_slice(opcode);
+    code.extend_from_slice(&distance.to_le_bytes());
+}
+
+/// The instructions that do nothing, by length, as both makers of processors recommend them.
+const NOTHING: [&[u8]; 9] = [
+    &[0x90],
+    &[0x66, 0x90],
+    &[0x0f, 0x1f, 0x00],
+    &[0x0f, 0x1f, 0x40, 0x00],
+    &[0x0f, 0x1f, 0x44, 0x00, 0x00],
+    &[0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00],
+    &[0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00],
+    &[0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
+    &[0x66, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
+];
+
+fn pad(code: &mut Vec<u8>, mut bytes: usize) {
+    while bytes > 0 {
+        let n = bytes.min(NOTHING.len());
+        code.extend_from_slice(NOTHING[n - 1]);
+        bytes -= n;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jumps_are_short_where_they_reach_and_lead_where_they_should() {
+        for distance in [0usize, 100, 127, 128, 129, 5000] {
+            let (mut encoder, mut layout) = (Encoder::default(), Layout::new(2));
+            let (first, last) = (Label(0), Label(1));
+            layout.place(first, &encoder);
+            layout.jump_if(&encoder, Condition::Above, last);
+            for _ in 0..distance {
+                encoder.ret();
+            }
+            layout.place(last, &encoder);
+            layout.jump(&encoder, first);
+            let (code, position) = layout.finish(&encoder);
+            let (there, back) = (if distance < 128 { 2 } else { 6 }, if distance < 125 { 2 } else { 5 });
+            assert_eq!((position(first), position(last)), (0, (there + distance) as u32));
+            assert_eq!(code.len(), there + distance + back);
+            let jumped = if there == 2 {
+                i32::from(code[1])
+            } else {
+                i32::from_le_bytes(code[2..6].try_into().unwrap())
+            };
+            assert_eq!(jumped, distance as i32);
+            let returned = if back == 2 {
+                i32::from(*code.last().unwrap() as i8)
+            } else {
+                i32::from_le_bytes(code[code.len() - 4..].try_into().unwrap())
+            };
+            assert_eq!(returned, -(code.len() as i32));
+        }
+    }
+
+    #[test]
+    fn padding_aligns() {
+        let (mut encoder, mut layout) = (Encoder::default(), Layout::new(1));
+        for n in 0..70 {
+            encoder.ret();
+            layout.align(&encoder, 16);
+            layout.place(Label(0), &encoder);
+            assert!(n < 70);
+        }
+        let (code, position) = layout.finish(&encoder);
+        assert_eq!(position(Label(0)), 70 * 16);
+        assert_eq!(code.len(), 70 * 16);
+    }
+}

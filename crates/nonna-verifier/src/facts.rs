@@ -25,17 +25,28 @@ pub struct Facts {
     maps: Vec<Option<MapIdx>>,
     /// Instructions that a run takes at most; `None` where nothing shows that it ends.
     instructions: Option<u64>,
+    steps: u64,
 }
 
 impl Facts {
     /// Facts of a program of which nothing was proved.
     pub fn unproved(n_insns: usize) -> Self {
-        Facts { accesses: vec![AccessFact::Checked; n_insns], maps: vec![None; n_insns], instructions: None }
+        Facts {
+            accesses: vec![AccessFact::Checked; n_insns],
+            maps: vec![None; n_insns],
+            instructions: None,
+            steps: 0,
+        }
     }
 
     /// Facts as the proof found them.
-    pub(crate) fn proved(accesses: Vec<AccessFact>, maps: Vec<Option<MapIdx>>, instructions: u64) -> Self {
-        Facts { accesses, maps, instructions: Some(instructions) }
+    pub(crate) fn proved(
+        accesses: Vec<AccessFact>,
+        maps: Vec<Option<MapIdx>>,
+        instructions: u64,
+        steps: u64,
+    ) -> Self {
+        Facts { accesses, maps, instructions: Some(instructions), steps }
     }
 
     /// How to treat the access of an instruction, by index; instructions without access are `Direct` where a run comes.
@@ -56,5 +67,10 @@ impl Facts {
     /// How many instructions a run takes at most, helpers not counted; `None` where nothing shows that it ends.
     pub fn max_instructions(&self) -> Option<u64> {
         self.instructions
+    }
+
+    /// How many instructions the proof looked at, on all paths together: what a verdict cost, on any machine.
+    pub fn steps(&self) -> u64 {
+        self.steps
     }
 }

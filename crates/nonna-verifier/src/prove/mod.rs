@@ -231,7 +231,7 @@ impl<'a> Prover<'a> {
 
     fn into_facts(self) -> Facts {
         let maps = self.call_maps.into_iter().map(Option::flatten).collect();
-        Facts::proved(self.facts, maps, self.instructions)
+        Facts::proved(self.facts, maps, self.instructions, self.steps)
     }
 }
 

@@ -119,7 +119,9 @@ impl KnownBits {
     /// the other can be uncertain about at that place.
     pub const fn mul(self, other: KnownBits) -> KnownBits {
         let mut uncertain = KnownBits::constant(0);
-        let (mut left, mut right) = (self, other);
+        // The fewer places of the one, the fewer steps.
+        let (mut left, mut right) =
+            if self.possible() <= other.possible() { (self, other) } else { (other, self) };
         while left.possible() != 0 {
             if left.value & 1 != 0 {
                 uncertain = uncertain.add(KnownBits { value: 0, unknown: right.unknown });

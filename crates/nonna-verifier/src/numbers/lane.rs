@@ -146,14 +146,22 @@ impl Lane {
         ranges.unsigned_max = down(self, ranges.unsigned_max)?;
         // Signed order runs from the sign bit's number up to all ones, and on from 0: the search may cross that seam.
         let low = self.ranges.signed_min as u64 & mask;
-        let lowest = match below(low) {
-            None if low >= sign => below(0).filter(|found| *found < sign)?,
-            found => found?,
+        let lowest = if low == self.ranges.unsigned_min {
+            ranges.unsigned_min
+        } else {
+            match below(low) {
+                None if low >= sign => below(0).filter(|found| *found < sign)?,
+                found => found?,
+            }
         };
         let high = self.ranges.signed_max as u64 & mask;
-        let highest = match down(self, high) {
-            None if high < sign => down(self, mask).filter(|found| *found >= sign)?,
-            found => found?,
+        let highest = if high == self.ranges.unsigned_max {
+            ranges.unsigned_max
+        } else {
+            match down(self, high) {
+                None if high < sign => down(self, mask).filter(|found| *found >= sign)?,
+                found => found?,
+            }
         };
         // From a number without the sign bit up, one with it is out of reach; and from one with it down, one without.
         if (low < sign && lowest >= sign) || (high >= sign && highest < sign) {

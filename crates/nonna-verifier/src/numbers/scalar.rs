@@ -147,7 +147,14 @@ impl Scalar {
     pub(super) fn with_lane(mut self, lane: &Lane) -> Option<Scalar> {
         let before = self;
         self.take_lane(lane)?;
-        if self == before { Some(self) } else { self.normalise() }
+        if self == before {
+            return Some(self);
+        }
+        if lane.width == 32 {
+            // The normal form would find this last and start over.
+            self.full = self.full.sharpen_by_low_half(&self.low)?;
+        }
+        self.normalise()
     }
 
     fn take_lane(&mut self, lane: &Lane) -> Option<()> {
@@ -211,22 +218,21 @@ impl Scalar {
         if let Some(number) = result.as_constant() {
             return Scalar::constant(number);
         }
-        let scalar =
+        let mut scalar =
             Scalar { bits: result.bits, full: result.ranges, low: Ranges::full(32), stride: result.stride };
         // The low half of these results depends on the low halves of the operands only. It is the whole number where the rest is 0.
-        if result.ranges.unsigned_max <= u64::from(u32::MAX) {
-            return scalar.or_unknown();
-        }
-        let low = match op {
-            AluOp::Add | AluOp::Sub | AluOp::Mul | AluOp::And | AluOp::Or | AluOp::Xor => {
-                compute(op, &left.low_lane(), &right.low_lane())
-            }
-            AluOp::Lsh if right.as_constant().is_some_and(|amount| amount & 63 < 32) => {
-                compute(op, &left.low_lane(), &right.low_lane())
-            }
-            _ => return scalar.or_unknown(),
+        let low_follows = match op {
+            AluOp::Add | AluOp::Sub | AluOp::Mul | AluOp::And | AluOp::Or | AluOp::Xor => true,
+            AluOp::Lsh => right.as_constant().is_some_and(|amount| amount & 63 < 32),
+            _ => false,
         };
-        scalar.with_lane(&low).unwrap_or(Scalar::unknown())
+        if low_follows && result.ranges.unsigned_max > u64::from(u32::MAX) {
+            let low = compute(op, &left.low_lane(), &right.low_lane());
+            if scalar.take_lane(&low).is_none() {
+                return Scalar::unknown();
+            }
+        }
+        scalar.or_unknown()
     }
 
     /// The negatives of the members at a width (RFC 9669 section 4.1, `NEG`).

@@ -190,4 +190,7 @@ fn each_width_tells_the_other() {
     assert_eq!(unsigned(&low), (10, 0xffff_ffff));
     let sum = alu64(AluOp::Add, &after(JumpOp::Lt, Width::W32, &Scalar::unknown(), 10, true).unwrap(), 5);
     assert_eq!((sum.ranges(Width::W32).unsigned_min, sum.ranges(Width::W32).unsigned_max), (5, 14));
+    // Above 32 bits too, the sum of full numbers tells its low half.
+    let sum = alu64(AluOp::Add, &range(0, 10), 1 << 33);
+    assert_eq!((unsigned(&sum), sum.ranges(Width::W32).unsigned_max), ((1 << 33, (1 << 33) + 10), 10));
 }

@@ -70,11 +70,10 @@ fn the_helpers_of_the_suite_answer() {
         ("r1 = 0; call pc+2; r0 = 3; exit; call 5; exit", "", "0"),
         ("r1 = -1; r2 = 5; callx r2; r0 = 2; exit", "", "2"),
     ] {
-        assert_eq!(
-            stdout(&["conformance", memory], hex(program).as_bytes()),
-            format!("{expected}\n"),
-            "{program}"
-        );
+        for engine in ["--interpret", "--jit"] {
+            let found = stdout(&["conformance", memory, engine], hex(program).as_bytes());
+            assert_eq!(found, format!("{expected}\n"), "{program} {engine}");
+        }
     }
 }
 
@@ -87,6 +86,8 @@ fn what_cannot_be_run_is_said_with_its_place() {
     assert!(line.starts_with("error[cannot-run]: ") && code == 1, "{line}");
     assert_eq!(refusal(&["conformance"], ""), ("error[cannot-run]: the program is empty".to_owned(), 1));
     let (line, code) = refusal(&["conformance", "00"], &hex("r0 = *(u16 *)(r1 +0); exit"));
+    assert!(line.starts_with("error[run-stopped]: a read of 2 bytes at ") && code == 1, "{line}");
+    let (line, code) = refusal(&["conformance", "00", "--jit"], &hex("r0 = *(u16 *)(r1 +0); exit"));
     assert!(line.starts_with("error[run-stopped]: a read of 2 bytes at ") && code == 1, "{line}");
     let (line, _) = refusal(&["conformance"], &hex("call 6; exit"));
     assert_eq!(line, "error[run-stopped]: call of helper 6: there is no helper with this number");

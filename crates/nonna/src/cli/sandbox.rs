@@ -37,8 +37,11 @@ pub struct ConformanceArgs {
     #[arg(value_name = "MEMORY_HEX")]
     pub memory: Vec<String>,
     /// Run it in the interpreter, which is what happens anyway
-    #[arg(long)]
+    #[arg(long, conflicts_with = "jit")]
     pub interpret: bool,
+    /// Compile it to machine code (x86-64 only)
+    #[arg(long)]
+    pub jit: bool,
 }
 
 /// Arguments of `sandbox disasm`.

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use nonna_bpf::{SLOT_BYTES, SlotMap, decode};
 use nonna_diag::{Diagnostic, SourceId, Sources, Span};
 use nonna_sandbox::{
-    Access, Budget, Context, Finished, Helpers, Maps, NoHelpers, Prepared, Regions, Run, Stack, slugs,
+    Access, Budget, Context, Fault, Finished, Helpers, Maps, NoHelpers, Prepared, Regions, Run, Stack, slugs,
 };
 
 use super::{hex, input};
@@ -23,7 +23,7 @@ pub fn run(args: &ConformanceArgs, global: &Global) -> Outcome {
     let mut memory = hex::read(&sources, memory_id)?.bytes;
     let (name, text) = input::read(Path::new("-"))?;
     let id = sources.add(name, String::from_utf8_lossy(&text));
-    let finished = interpret(&sources, id, &mut memory)?;
+    let finished = execute(&sources, id, &mut memory, args.jit)?;
     let line = match global.format {
         Format::Json => {
             let value = serde_json::json!({
@@ -38,7 +38,12 @@ pub fn run(args: &ConformanceArgs, global: &Global) -> Outcome {
     Ok(Done::Fine)
 }
 
-fn interpret(sources: &Sources, id: SourceId, memory: &mut [u8]) -> Result<Finished, Trouble> {
+fn execute(
+    sources: &Sources,
+    id: SourceId,
+    memory: &mut [u8],
+    is_compiled: bool,
+) -> Result<Finished, Trouble> {
     let program = hex::read(sources, id)?;
     let trouble = |slug: &'static nonna_diag::SlugInfo, message: String, slot: usize| {
         let place = program.place(slot * SLOT_BYTES..(slot + 1) * SLOT_BYTES);
@@ -57,8 +62,31 @@ fn interpret(sources: &Sources, id: SourceId, memory: &mut [u8]) -> Result<Finis
     let address = if memory.is_empty() { 0 } else { regions.lend(memory) };
     let (mut maps, mut context, mut host) = (Maps::new(1), Context::default(), NoHelpers);
     let mut run = Run::new(&mut regions, &mut maps, &mut context, &mut host);
-    nonna_sandbox::run(&prepared, [address, length, 0, 0, 0], &mut run, Budget::default())
-        .map_err(|fault| trouble(&slugs::RUN_STOPPED, fault.kind.to_string(), slot(fault.insn)))
+    let arguments = [address, length, 0, 0, 0];
+    let outcome = if is_compiled {
+        run_compiled(&prepared, arguments, &mut run)?
+    } else {
+        nonna_sandbox::run(&prepared, arguments, &mut run, Budget::default())
+    };
+    outcome.map_err(|fault| trouble(&slugs::RUN_STOPPED, fault.kind.to_string(), slot(fault.insn)))
+}
+
+#[cfg(target_arch = "x86_64")]
+fn run_compiled(
+    program: &Prepared,
+    arguments: [u64; 5],
+    run: &mut Run<'_, '_>,
+) -> Result<Result<Finished, Fault>, Trouble> {
+    let code = nonna_sandbox::jit::Code::compile(program).context("compile the program")?;
+    Ok(code.run(arguments, run, Budget::default()))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn run_compiled(_: &Prepared, _: [u64; 5], _: &mut Run<'_, '_>) -> Result<Result<Finished, Fault>, Trouble> {
+    Err(Trouble::Environment {
+        message: "there is no compiler for this processor".to_owned(),
+        help: vec!["the interpreter serves everywhere: leave out --jit".to_owned()],
+    })
 }
 
 fn helpers() -> Helpers {

@@ -26,6 +26,9 @@ pub enum FaultKind {
     /// A call by register of what is neither a function of the program nor a helper's number.
     #[error("{0:#x} is no function")]
     NoFunction(u64),
+    /// It was linked with other maps than those of the run.
+    #[error("the program was linked with other maps")]
+    OtherMaps,
     /// More instructions than the budget has.
     #[error("the budget of instructions is used up")]
     Instructions,

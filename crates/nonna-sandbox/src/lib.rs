@@ -37,7 +37,9 @@ pub use interpreter::run;
 pub use maps::{
     CreateError, DirectLookup, MapError, MapHandle, Maps, PerfRecord, Shape, UpdateMode, lookup_number,
 };
-pub use memory::{Access, AccessFault, FRAME_BYTES, LowPages, MAX_FRAMES, Pages, Regions, Stack, Window};
+pub use memory::{
+    Access, AccessFault, FRAME_BYTES, LowPages, MAX_FRAMES, Pages, Regions, Stack, Values, Window,
+};
 pub use program::{Links, PrepareError, PrepareErrorKind, Prepared};
 pub use run::{Engine, Programs, Run};
 pub use slugs::SLUGS;

@@ -12,7 +12,8 @@ mod windows;
 use std::fmt;
 use std::marker::PhantomData;
 
-pub(crate) use area::{Area, Areas, Held};
+pub use area::Values;
+pub(crate) use area::{Area, Areas};
 pub use low::{LowPages, Pages, Window};
 pub(crate) use windows::Windows;
 

@@ -15,7 +15,7 @@ use nonna_verifier::{AccessFact, Facts, Verified};
 use crate::helpers::{HelperFn, Helpers};
 use crate::interpreter::Ops;
 use crate::maps::{MapHandle, Maps};
-use crate::memory::Held;
+use crate::memory::Values;
 
 /// Function addresses that programs see: this plus the index of the instruction. No processor has an address there.
 const FUNCTION_BASE: u64 = 0xbf00_0000_0000_0000;
@@ -127,7 +127,7 @@ pub struct Prepared {
     facts: Facts,
     handles: Vec<MapHandle>,
     /// Keeps the values there whose addresses stand in the instructions.
-    values: Held,
+    values: Values,
     /// What the interpreter makes of it when it is first asked to.
     ops: OnceLock<Ops>,
 }
@@ -194,7 +194,7 @@ impl Prepared {
             helpers: helpers.clone(),
             facts,
             handles: Vec::new(),
-            values: Held::default(),
+            values: Values::default(),
             ops: OnceLock::new(),
         }
     }
@@ -202,7 +202,9 @@ impl Prepared {
     fn linked(program: &Program, facts: Facts, links: Links<'_>) -> Result<Self, PrepareError> {
         let mut prepared = Prepared::new(program.insns.clone(), links.helpers, facts);
         prepared.handles = links.handles.to_vec();
-        prepared.values = links.maps.hold();
+        if !links.handles.is_empty() {
+            prepared.values = links.maps.hold();
+        }
         for relocation in &program.relocations {
             let insn = prepared.slots.index(relocation.slot);
             let insn = insn.ok_or(PrepareError { insn: 0, kind: PrepareErrorKind::Target })?;
@@ -320,6 +322,11 @@ impl Prepared {
             Callee::Local(_) => Call::Local,
             Callee::Register(_) => Call::Register,
         })
+    }
+
+    /// The values whose addresses stand in the instructions.
+    pub(crate) fn values(&self) -> &Values {
+        &self.values
     }
 
     /// The helper of this number, for calls by register.

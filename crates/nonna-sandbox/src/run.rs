@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::fault::{Fault, FaultKind, Finished};
 use crate::host::{Answer, HelperError, Host};
 use crate::maps::Maps;
-use crate::memory::Regions;
+use crate::memory::{Regions, Values};
 
 /// Tail calls in one run (`MAX_TAIL_CALL_CNT` in the kernel).
 const MAX_TAIL_CALLS: u32 = 33;
@@ -32,6 +32,11 @@ pub trait Engine {
 
     /// The instruction at which the function starts that a program knows by this address.
     fn function(&self, address: u64) -> Option<usize>;
+
+    /// The values of maps whose addresses the program knows. It runs over those maps only.
+    fn values(&self) -> Option<&Values> {
+        None
+    }
 }
 
 /// The programs that tail calls can reach, by the number that program arrays hold.
@@ -133,6 +138,12 @@ impl<'r, 'm> Run<'r, 'm> {
         }
     }
 
+    /// Whether a program was linked with the maps of this run, if with any.
+    #[inline]
+    fn fits(&self, engine: &dyn Engine) -> bool {
+        engine.values().is_none_or(|values| self.maps.areas().own(values))
+    }
+
     fn execute_function(
         &mut self,
         engine: &dyn Engine,
@@ -140,6 +151,9 @@ impl<'r, 'm> Run<'r, 'm> {
         arguments: [u64; 5],
         budget: Budget,
     ) -> Result<Finished, Fault> {
+        if !self.fits(engine) {
+            return Err(Fault { insn: entry, kind: FaultKind::OtherMaps });
+        }
         self.memory.close_frames(0);
         self.memory.lend_areas(self.maps.areas());
         let mut inner = Run {
@@ -241,7 +255,7 @@ impl<'r, 'm> Run<'r, 'm> {
     /// helper must return; if there is no such program, or too many have gone before it, `None`, and nothing has happened.
     pub fn tail_call(&mut self, program: u32, context: u64) -> Option<u64> {
         let engine = self.programs?.program(program)?;
-        if self.tail_calls == MAX_TAIL_CALLS {
+        if self.tail_calls == MAX_TAIL_CALLS || !self.fits(engine) {
             return None;
         }
         self.tail_calls += 1;

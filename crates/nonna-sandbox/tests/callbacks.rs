@@ -316,6 +316,23 @@ fn maps_of_maps_give_the_inner_map() {
 }
 
 #[test]
+fn a_program_runs_over_the_maps_that_it_was_linked_with() {
+    let mut sandbox = Sandbox::new(vec![map(MapType::Array, 4, 8, 1)]);
+    let mut other = Sandbox::new(vec![map(MapType::Array, 4, 8, 1)]);
+    let prepared = sandbox.prepare("r0 = 3; exit");
+    let over = |sandbox: &mut Sandbox| {
+        let budget = Budget::default();
+        let finished = sandbox.with(&Nothing, |inner| run(&prepared, [0; 5], inner, budget));
+        finished.map(|finished| finished.result).map_err(|fault| fault.kind)
+    };
+    assert_eq!(over(&mut sandbox), Ok(3));
+    assert_eq!(over(&mut other), Err(FaultKind::OtherMaps));
+    // More maps beside the first ones change nothing.
+    sandbox.maps.create(&map(MapType::Hash, 4, 8, 1)).expect("it is made");
+    assert_eq!(over(&mut sandbox), Ok(3));
+}
+
+#[test]
 fn a_value_is_lent_to_its_last_byte_and_constants_only_for_reading() {
     let constant = Map { flags: MapFlags::RDONLY_PROG, ..map(MapType::Array, 4, 12, 3) };
     let mut sandbox = Sandbox::new(vec![map(MapType::Array, 4, 12, 3), constant]);

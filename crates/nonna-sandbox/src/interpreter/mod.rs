@@ -13,7 +13,7 @@ mod ops;
 
 use crate::budget::Budget;
 use crate::fault::{Fault, FaultKind, Finished};
-use crate::memory::{MAX_FRAMES, Windows};
+use crate::memory::{MAX_FRAMES, Values, Windows};
 use crate::program::{Call, Prepared};
 use crate::run::{Engine, Run};
 
@@ -147,6 +147,10 @@ impl Engine for Prepared {
 
     fn function(&self, address: u64) -> Option<usize> {
         Prepared::function(self, address)
+    }
+
+    fn values(&self) -> Option<&Values> {
+        Some(Prepared::values(self))
     }
 }
 

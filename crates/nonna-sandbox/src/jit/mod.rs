@@ -29,6 +29,7 @@ use std::sync::OnceLock;
 use crate::budget::Budget;
 use crate::fault::{Fault, FaultKind, Finished};
 use crate::helpers::{HelperFn, Helpers};
+use crate::memory::Values;
 use crate::program::{FunctionTable, Prepared};
 use crate::run::{Engine, Run};
 
@@ -72,6 +73,8 @@ pub struct Code {
     main: u64,
     /// Whether every run ends by itself.
     ends: bool,
+    /// Keeps the values there whose addresses stand in the code.
+    values: Values,
 }
 
 impl Code {
@@ -92,7 +95,7 @@ impl Code {
             compiled.entries.iter().map(|(insn, offset)| (*insn, pages.address(*offset))).collect();
         let main = addresses.first().map_or_else(|| pages.address(0), |(_, address)| *address);
         targets.addresses.set(addresses).expect("the targets are new");
-        Ok(Code { pages, targets, main, ends: program.ends() })
+        Ok(Code { pages, targets, main, ends: program.ends(), values: program.values().clone() })
     }
 
     /// The machine code; the first bytes are its entrance.
@@ -134,5 +137,10 @@ impl Engine for Code {
 
     fn function(&self, address: u64) -> Option<usize> {
         self.targets.functions.function(address)
+    }
+
+    #[inline]
+    fn values(&self) -> Option<&Values> {
+        Some(&self.values)
     }
 }

@@ -40,7 +40,7 @@ pub use guest::{DirectLookup, lookup_number};
 pub(crate) use rings::Reserved;
 pub(crate) use timers::Timer;
 
-use crate::memory::{Areas, Held};
+use crate::memory::{Areas, Values};
 
 /// What programs see of map 0; no processor has an address there.
 const MAP_BASE: u64 = 0xba00_0000_0000_0000;
@@ -171,7 +171,7 @@ impl Maps {
     }
 
     /// Keeps the values where they are for as long as the answer lives, for who has addresses of them.
-    pub(crate) fn hold(&self) -> Held {
+    pub(crate) fn hold(&self) -> Values {
         self.areas.hold()
     }
 

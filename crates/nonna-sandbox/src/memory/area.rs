@@ -197,11 +197,16 @@ pub(crate) struct Areas {
     regions: Vec<Region>,
     /// Shared with whoever still has addresses in them.
     blocks: Arc<Vec<Arc<Block>>>,
+    /// Tells these maps from others.
+    identity: Arc<()>,
 }
 
-/// Keeps memory of maps from being freed.
+/// The values of some maps, for whoever has their addresses: a linked program. They stay where they are as long as this lives, whatever
+/// becomes of the maps.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Held {
+pub struct Values {
+    /// Whose they are; `None` if there are no addresses.
+    owner: Option<Arc<()>>,
     _blocks: Arc<Vec<Arc<Block>>>,
 }
 
@@ -213,8 +218,14 @@ impl Areas {
     }
 
     /// For who stores addresses in them, such as a linked program.
-    pub(crate) fn hold(&self) -> Held {
-        Held { _blocks: Arc::clone(&self.blocks) }
+    pub(crate) fn hold(&self) -> Values {
+        Values { owner: Some(Arc::clone(&self.identity)), _blocks: Arc::clone(&self.blocks) }
+    }
+
+    /// Whether these are the maps that the values belong to.
+    #[inline]
+    pub(crate) fn own(&self, values: &Values) -> bool {
+        values.owner.as_ref().is_none_or(|owner| Arc::ptr_eq(owner, &self.identity))
     }
 }
 

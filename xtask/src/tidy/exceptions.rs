@@ -18,7 +18,7 @@ pub struct Exceptions {
     /// Files longer than the limit.
     #[serde(default)]
     pub large_file: Vec<LargeFile>,
-    /// Files whose name holds a word that is otherwise refused.
+    /// Files and folders whose name holds a word that is otherwise refused.
     #[serde(default)]
     pub file_name: Vec<Granted>,
 }
@@ -62,6 +62,11 @@ impl Exceptions {
     /// Whether a file may say `unsafe`.
     pub fn may_be_unsafe(&self, path: &str) -> bool {
         self.unsafe_room.iter().any(|room| covers(&room.path, path))
+    }
+
+    /// Whether a file, or a folder that it is in, may have a name that is otherwise refused.
+    pub fn may_be_named(&self, path: &str) -> bool {
+        self.file_name.iter().any(|granted| covers(&granted.path, path))
     }
 }
 

@@ -40,7 +40,7 @@ fn file_rules(file: &File, exceptions: &Exceptions) -> Vec<Violation> {
         violations.extend(unsafe_words(file, &tokens));
     }
     if let Some(word) = file.path.split('/').find_map(empty_name)
-        && !exceptions.file_name.iter().any(|g| g.path == file.path)
+        && !exceptions.may_be_named(&file.path)
     {
         violations.push(name_violation(&file.path, word));
     }
@@ -185,7 +185,7 @@ fn stale(files: &[File], exceptions: &Exceptions) -> Vec<Violation> {
         }
     }
     for granted in &exceptions.file_name {
-        if file(&granted.path).is_none() {
+        if !files.iter().any(|f| f.path.starts_with(&granted.path)) {
             report(&granted.path);
         }
     }

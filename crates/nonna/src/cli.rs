@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use sandbox::{AsmArgs, ConformanceArgs, DisasmArgs, Made, SandboxArgs, SandboxJob, SandboxRunArgs};
+pub use sandbox::{
+    AsmArgs, ConformanceArgs, DisasmArgs, Engine, Made, SandboxArgs, SandboxJob, SandboxRunArgs,
+};
 
 /// Watches over this machine, and says in plain words what it sees.
 #[derive(Debug, Parser)]

@@ -183,7 +183,8 @@ fn an_xdp_filter_runs_over_a_capture() {
 #[test]
 fn one_packet_is_told_with_its_verdict_and_bytes() {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let engines: &[&str] = &["interpreter"];
+    let engines: &[&str] =
+        if cfg!(target_arch = "x86_64") { &["interpreter", "jit"] } else { &["interpreter"] };
     for (engine, (verdict, before, after)) in
         engines.iter().flat_map(|e| journey().into_iter().map(move |c| (e, c)))
     {

@@ -31,6 +31,10 @@ impl RunError {
                     None => diagnostic,
                 }
             }
+            RunError::Compile { reason } => {
+                let message = format!("program `{name}` cannot be made machine code: {reason}");
+                Diagnostic::new(&CANNOT_RUN, message).help("run it with --engine interpreter")
+            }
             RunError::Context(error) => Diagnostic::new(&BAD_CONTEXT, error.to_string()),
             RunError::Memory(error) => {
                 Diagnostic::new(&CANNOT_RUN, format!("there is no memory for the context: {error}"))

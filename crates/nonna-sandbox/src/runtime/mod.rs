@@ -18,6 +18,8 @@ use crate::fault::{Fault, Finished};
 use crate::helpers::Helpers;
 use crate::host::Host;
 use crate::interpreter;
+#[cfg(target_arch = "x86_64")]
+use crate::jit::Code;
 use crate::maps::{CreateError, MapHandle, Maps};
 use crate::memory::{LowPages, Regions, Stack};
 use crate::program::{Links, PrepareError, Prepared};
@@ -25,6 +27,17 @@ use crate::run::{Engine, Programs, Run};
 
 pub use attached::{Attached, RuntimeError};
 pub use timing::Repeated;
+
+/// What runs instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EngineKind {
+    /// One by one, with every access checked that was not proved.
+    #[default]
+    Interpreter,
+    /// As machine code. Only what was verified runs so.
+    #[cfg(target_arch = "x86_64")]
+    Jit,
+}
 
 /// How objects are run.
 #[derive(Debug, Clone)]
@@ -35,15 +48,18 @@ pub struct Sandbox {
     pub n_processors: u32,
     /// What one run may take.
     pub budget: Budget,
+    /// What runs the instructions of verified objects.
+    pub engine: EngineKind,
 }
 
 impl Default for Sandbox {
-    /// With every helper that there is, one processor, and the usual budget.
+    /// With every helper that there is, one processor, the usual budget, and the interpreter.
     fn default() -> Self {
         Sandbox {
             helpers: with_context_helpers(Helpers::kernel()),
             n_processors: 1,
             budget: Budget::default(),
+            engine: EngineKind::default(),
         }
     }
 }
@@ -62,6 +78,12 @@ pub enum RunError {
     /// It cannot run here at all.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    /// It cannot be made machine code.
+    #[error("{reason}")]
+    Compile {
+        /// Why.
+        reason: String,
+    },
     /// The input makes no context for it.
     #[error(transparent)]
     Context(#[from] ContextError),
@@ -90,13 +112,71 @@ pub struct Outcome {
     pub effects: Effects,
 }
 
-/// The programs of an object, by number: what its program arrays hold.
+/// Why a program cannot run, for as often as somebody asks.
+#[derive(Debug, Clone)]
+enum NotReady {
+    Prepare(PrepareError),
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "nothing is compiled on other processors")
+    )]
+    Compile(String),
+}
+
+impl From<NotReady> for RunError {
+    fn from(why: NotReady) -> Self {
+        match why {
+            NotReady::Prepare(error) => error.into(),
+            NotReady::Compile(reason) => RunError::Compile { reason },
+        }
+    }
+}
+
+/// A program in the form that its engine takes.
 #[derive(Debug)]
-struct Table(Vec<Result<Prepared, PrepareError>>);
+enum Ready {
+    Interpreted(Box<Prepared>),
+    #[cfg(target_arch = "x86_64")]
+    Compiled(Code),
+}
+
+impl Ready {
+    fn new(prepared: Prepared, engine: EngineKind) -> Result<Ready, NotReady> {
+        match engine {
+            EngineKind::Interpreter => Ok(Ready::Interpreted(Box::new(prepared))),
+            #[cfg(target_arch = "x86_64")]
+            EngineKind::Jit => match Code::compile(&prepared) {
+                Ok(code) => Ok(Ready::Compiled(code)),
+                Err(error) => Err(NotReady::Compile(error.to_string())),
+            },
+        }
+    }
+
+    fn engine(&self) -> &dyn Engine {
+        match self {
+            Ready::Interpreted(prepared) => &**prepared,
+            #[cfg(target_arch = "x86_64")]
+            Ready::Compiled(code) => code,
+        }
+    }
+
+    fn run(&self, arguments: [u64; 5], run: &mut Run<'_, '_>, budget: Budget) -> Result<Finished, Fault> {
+        match self {
+            Ready::Interpreted(prepared) => interpreter::run(prepared, arguments, run, budget),
+            #[cfg(target_arch = "x86_64")]
+            Ready::Compiled(code) => code.run(arguments, run, budget),
+        }
+    }
+}
+
+/// The programs of an object, by number: what its program arrays hold. A program that cannot run is found out when somebody
+/// wants it.
+#[derive(Debug)]
+struct Table(Vec<Result<Ready, NotReady>>);
 
 impl Programs for Table {
     fn program(&self, number: u32) -> Option<&dyn Engine> {
-        self.0.get(number as usize)?.as_ref().ok().map(|prepared| prepared as &dyn Engine)
+        self.0.get(number as usize)?.as_ref().ok().map(Ready::engine)
     }
 }
 
@@ -120,7 +200,8 @@ impl Sandbox {
     ///
     /// [`LoadError`] where a map cannot be made. A program that cannot run says so when it is run.
     pub fn load(&self, verified: &Verified) -> Result<Loaded, LoadError> {
-        self.load_with(verified.object(), |program, links| Prepared::verified(verified, program, links))
+        let prepare = |program, links: Links<'_>| Prepared::verified(verified, program, links);
+        self.load_with(verified.object(), self.engine, prepare)
     }
 
     /// Loads an object that nobody has proved: every access is checked, and the interpreter runs it.
@@ -129,21 +210,24 @@ impl Sandbox {
     ///
     /// As [`Sandbox::load`].
     pub fn load_unproved(&self, object: &Object) -> Result<Loaded, LoadError> {
-        self.load_with(object, |program, links| {
+        let prepare = |program: ProgramIdx, links: Links<'_>| {
             Prepared::unproved_program(&object.programs[program.0 as usize], links)
-        })
+        };
+        self.load_with(object, EngineKind::Interpreter, prepare)
     }
 
     fn load_with(
         &self,
         object: &Object,
+        engine: EngineKind,
         prepare: impl Fn(ProgramIdx, Links<'_>) -> Result<Prepared, PrepareError>,
     ) -> Result<Loaded, LoadError> {
         let mut maps = Maps::new(self.n_processors);
         let handles = maps.create_all(object)?;
         let programs = (0..object.programs.len() as u32).map(|program| {
             let links = Links { maps: &maps, handles: &handles, helpers: &self.helpers };
-            prepare(ProgramIdx(program), links)
+            let prepared = prepare(ProgramIdx(program), links).map_err(NotReady::Prepare)?;
+            Ready::new(prepared, engine)
         });
         let programs = Table(programs.collect());
         let (object, budget) = (object.clone(), self.budget);
@@ -262,8 +346,8 @@ fn execute(
     run: &mut Run<'_, '_>,
     budget: Budget,
 ) -> Result<(Finished, Duration), RunError> {
-    let prepared = programs.0[program.0 as usize].as_ref().map_err(Clone::clone)?;
+    let ready = programs.0[program.0 as usize].as_ref().map_err(Clone::clone)?;
     let before = Instant::now();
-    let finished = interpreter::run(prepared, arguments, run, budget)?;
+    let finished = ready.run(arguments, run, budget)?;
     Ok((finished, before.elapsed()))
 }

@@ -4,7 +4,7 @@ use nonna_bpf::{MapIdx, MapType, Object, ProgramIdx, ProgramType};
 use nonna_kernel::{Kernel, TestRun};
 use nonna_sandbox::NoHelpers;
 use nonna_sandbox::context::Input;
-use nonna_sandbox::runtime::{Attached, Sandbox};
+use nonna_sandbox::runtime::{Attached, EngineKind, Sandbox};
 use nonna_testkit::Outcome;
 use nonna_verifier::{Attached as _, Environment, verify};
 
@@ -13,34 +13,47 @@ use crate::packets;
 /// Packets for each program.
 const N_PACKETS: u64 = 3_000;
 
+fn engines() -> Vec<EngineKind> {
+    vec![
+        EngineKind::Interpreter,
+        #[cfg(target_arch = "x86_64")]
+        EngineKind::Jit,
+    ]
+}
+
 pub fn programs_of_clang_do_the_same() -> Outcome {
     let bytes = include_bytes!("../objects/filter.o");
     let verified = verify(Object::from_elf(bytes, None)?, &Environment::default())
         .map_err(|rejection| format!("{:?}", rejection.diagnostics))?;
     let loaded = Kernel::new().load(&verified)?;
-    let mut sandboxed = Sandbox::default().load(&verified)?;
+    let mut sandboxed = Vec::new();
+    for engine in engines() {
+        sandboxed.push(Sandbox { engine, ..Sandbox::default() }.load(&verified)?);
+    }
     let mut verdicts = std::collections::BTreeMap::new();
     for (index, program) in verified.object().programs.iter().enumerate() {
         for seed in 0..N_PACKETS {
             let packet = packets::random(seed);
             let input =
                 Input { attach_type: program.attach_type, packet: packet.clone(), ..Input::default() };
-            let ours = sandboxed.run(ProgramIdx(index as u32), &input, &mut NoHelpers)?;
+            let mut outcomes = Vec::new();
+            for sandboxed in &mut sandboxed {
+                outcomes.push(sandboxed.run(ProgramIdx(index as u32), &input, &mut NoHelpers)?);
+            }
             let is_xdp = program.program_type == ProgramType::Xdp;
             let context = if is_xdp { vec![] } else { vec![0; 192] };
             let run = TestRun { data: &packet, context: &context, repeat: 0 };
             let theirs = loaded.programs()[index].test_run(&run)?;
             let name = &program.name;
-            assert_eq!(ours.result as u32, theirs.return_value, "{name} over {packet:02x?}");
             let hidden = if program.program_type == ProgramType::CgroupSkb { 14 } else { 0 };
-            let bytes = ours.packet.ok_or("a packet")?;
-            assert_eq!(bytes[hidden..], theirs.data[hidden..], "{name} over {packet:02x?}");
-            if !is_xdp {
-                assert_eq!(
-                    ours.context[8..12],
-                    theirs.context[8..12],
-                    "the mark of {name} over {packet:02x?}"
-                );
+            for (ours, engine) in outcomes.into_iter().zip(engines()) {
+                let what = format!("{engine:?}: {name} over {packet:02x?}");
+                assert_eq!(ours.result as u32, theirs.return_value, "{what}");
+                let bytes = ours.packet.ok_or("a packet")?;
+                assert_eq!(bytes[hidden..], theirs.data[hidden..], "{what}");
+                if !is_xdp {
+                    assert_eq!(ours.context[8..12], theirs.context[8..12], "the mark, {what}");
+                }
             }
             *verdicts.entry((name.clone(), theirs.return_value)).or_insert(0) += 1;
         }
@@ -63,11 +76,15 @@ pub fn programs_of_clang_do_the_same() -> Outcome {
 
 /// A program with maps: they hold the same in the end.
 pub fn maps_of_clang_hold_the_same() -> Outcome {
+    engines().into_iter().try_for_each(maps_hold_the_same)
+}
+
+fn maps_hold_the_same(engine: EngineKind) -> Outcome {
     let bytes = include_bytes!("../objects/limit.o");
     let verified = verify(Object::from_elf(bytes, None)?, &Environment::default())
         .map_err(|rejection| format!("{:?}", rejection.diagnostics))?;
     let loaded = Kernel::new().load(&verified)?;
-    let mut sandboxed = Sandbox::default().load(&verified)?;
+    let mut sandboxed = Sandbox { engine, ..Sandbox::default() }.load(&verified)?;
     for seed in 0..200u64 {
         let mut packet = packets::random(seed);
         if packet.len() > 30 {

@@ -113,8 +113,8 @@ pub struct SandboxRunArgs {
     /// Write packets that the program changed to this file
     #[arg(long, value_name = "FILE")]
     pub write_pcap: Option<PathBuf>,
-    /// Run it without verifying it first
-    #[arg(long)]
+    /// Run it without verifying it first, in the interpreter
+    #[arg(long, conflicts_with = "engine")]
     pub unverified: bool,
 }
 
@@ -139,6 +139,9 @@ pub struct RunOn {
 /// What runs instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
-    /// One by one, with every access checked
+    /// One instruction after the other
     Interpreter,
+    /// As machine code
+    #[cfg(target_arch = "x86_64")]
+    Jit,
 }

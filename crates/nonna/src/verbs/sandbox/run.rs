@@ -12,12 +12,12 @@ use nonna_btf::Btf;
 use nonna_diag::Sources;
 use nonna_sandbox::context::{Input, verdict};
 use nonna_sandbox::pcap::{CaptureWriter, Captured};
-use nonna_sandbox::runtime::{Loaded, Repeated, RunError, Sandbox};
+use nonna_sandbox::runtime::{EngineKind, Loaded, Repeated, RunError, Sandbox};
 use nonna_verifier::{Environment, verify};
 
 use super::report::{CaptureReport, Report};
 use super::{given, object};
-use crate::cli::{Global, SandboxRunArgs};
+use crate::cli::{Engine, Global, SandboxRunArgs};
 use crate::outcome::{Done, Outcome, Trouble};
 
 /// The program that was asked for.
@@ -30,7 +30,7 @@ pub fn run(args: &SandboxRunArgs, global: &Global) -> Outcome {
     let object = object::read(&args.file, args.program.as_deref())?;
     let program = object.programs[WANTED.0 as usize].clone();
     let types = object::kernel_types_for(&program);
-    let mut loaded = load(object, types.clone(), args.unverified)?;
+    let mut loaded = load(object, types.clone(), args)?;
     let mut host = super::report::Lines::default();
     let report = Report { program: &program, global };
     if let Some(file) = &args.on.pcap {
@@ -63,9 +63,14 @@ pub fn run(args: &SandboxRunArgs, global: &Global) -> Outcome {
     Ok(Done::Fine)
 }
 
-fn load(object: Object, types: Option<Btf>, unverified: bool) -> Result<Loaded, Trouble> {
-    let sandbox = Sandbox::default();
-    let loaded = if unverified {
+fn load(object: Object, types: Option<Btf>, args: &SandboxRunArgs) -> Result<Loaded, Trouble> {
+    let engine = match args.engine {
+        Engine::Interpreter => EngineKind::Interpreter,
+        #[cfg(target_arch = "x86_64")]
+        Engine::Jit => EngineKind::Jit,
+    };
+    let sandbox = Sandbox { engine, ..Sandbox::default() };
+    let loaded = if args.unverified {
         sandbox.load_unproved(&object)
     } else {
         let kernel_types = types.map(Arc::new);

@@ -49,7 +49,25 @@ pub(super) fn and(left: &Lane, right: &Lane) -> Lane {
     let (min, max) = and_signed(signed_ends(left), signed_ends(right));
     lane.ranges.signed_min = lane.ranges.signed_min.max(min);
     lane.ranges.signed_max = lane.ranges.signed_max.min(max);
+    for (number, mask) in [(left, right), (right, left)] {
+        if let Some(mask) = mask.as_constant() {
+            round_down(&mut lane, number, mask);
+        }
+    }
     lane.or_unknown()
+}
+
+/// A mask that clears the lowest bits only rounds down, which keeps the order of numbers in both readings.
+fn round_down(lane: &mut Lane, number: &Lane, mask: u64) {
+    let cleared = low_mask(lane.width) & !mask;
+    if cleared & cleared.wrapping_add(1) != 0 || cleared == low_mask(lane.width) {
+        return;
+    }
+    let (to, from) = (&mut lane.ranges, &number.ranges);
+    to.unsigned_min = to.unsigned_min.max(from.unsigned_min & mask);
+    to.unsigned_max = to.unsigned_max.min(from.unsigned_max & mask);
+    to.signed_min = to.signed_min.max(from.signed_min & !(cleared as i64));
+    to.signed_max = to.signed_max.min(from.signed_max & !(cleared as i64));
 }
 
 pub(super) fn or(left: &Lane, right: &Lane) -> Lane {

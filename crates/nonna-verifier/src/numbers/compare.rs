@@ -127,10 +127,11 @@ fn below(lesser: &Lane, greater: &Lane, signed: bool, or_equal: bool) -> Option<
 }
 
 impl Scalar {
-    /// What is left of both operands where a conditional jump (RFC 9669 section 4.3) is `taken` or falls through. 32-bit comparisons look at the
-    /// low halves only.
+    /// What is left of both operands where a conditional jump (RFC 9669 section 4.3) is `taken` or falls through. 32-bit
+    /// comparisons look at the low halves only.
     ///
-    /// `None` where no pair of members goes that way as far as is known: the branch is dead. Every pair that goes that way is in the result.
+    /// `None` where no pair of members goes that way as far as is known: the branch is dead. Every pair that goes that way is
+    /// in the result.
     pub fn refine(
         op: JumpOp,
         width: Width,

@@ -70,8 +70,8 @@ impl Scalar {
         parts.normalise().filter(|widened| widened.contains(old) && widened.contains(new)).unwrap_or(parts)
     }
 
-    /// One step back from a widened fixpoint: `new` is what the loop makes of `old`, so only members of both are ever reached. Where the parts do
-    /// not overlap as far as is known, the result is `new`.
+    /// One step back from a widened fixpoint: `new` is what the loop makes of `old`, so only members of both are ever reached.
+    /// Where the parts do not overlap as far as is known, the result is `new`.
     pub fn narrow(old: &Scalar, new: &Scalar) -> Scalar {
         old.meet(new).unwrap_or(*new)
     }

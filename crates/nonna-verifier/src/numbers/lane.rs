@@ -18,7 +18,7 @@ pub(super) struct Lane {
 
 /// The parts of a lane sharpen each other until nothing changes; sparse bits and a large odd modulus could take turns for very long,
 /// so this many rounds must do. What is left out is exactness, never soundness.
-pub(super) const ROUNDS: u32 = 6;
+const ROUNDS: u32 = 6;
 
 impl Lane {
     /// Every number of this width.

@@ -1,8 +1,8 @@
 //! Abstract numbers: what a verifier can know of a value without running the program.
 //!
-//! A [`Scalar`] is a set of 64-bit numbers, said by [`KnownBits`], by [`Ranges`] in both readings of the full number and of its low half, and by
-//! a [`Stride`]. Each operation of the machine has a rule that gives at least the results of all members (soundness) and as little
-//! more as these parts can say. The rules follow from RFC 9669 alone; nothing here knows programs, registers or memory.
+//! A [`Scalar`] is a set of 64-bit numbers, said by [`KnownBits`], by [`Ranges`] in both readings of the full number and of its low
+//! half, and by a [`Stride`]. Each operation of the machine has a rule that gives at least the results of all members (soundness) and
+//! as little more as these parts can say. The rules follow from RFC 9669 alone; nothing here knows programs, registers or memory.
 //!
 //! ```
 //! use nonna_bpf::{AluOp, JumpOp, Width};

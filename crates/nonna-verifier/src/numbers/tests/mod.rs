@@ -1,8 +1,8 @@
 //! Tests of the abstract numbers: what they share.
 //!
 //! `exhaustive` walks all of a small model, `random` samples the real widths, `chains` takes results for operands as programs do,
-//! `precision` holds what a verifier must not lose and
-//! `loops` what makes loops end. Arithmetic of single numbers ([`super::concrete`]) is the judge, and is itself held against a table.
+//! `precision` holds what a verifier must not lose and `loops` what makes loops end. Arithmetic of single numbers
+//! ([`super::concrete`]) is the judge, and is itself held against a table.
 
 mod chains;
 mod exhaustive;

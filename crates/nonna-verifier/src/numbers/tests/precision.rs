@@ -17,6 +17,9 @@ fn a_mask_bounds_and_a_shift_aligns() {
     assert_eq!(stride(&unbounded), (4, 0));
     let aligned = alu64(AluOp::And, &range(0, 1500), !3);
     assert_eq!((unsigned(&aligned), stride(&aligned)), ((0, 1500), (4, 0)));
+    let rounded = alu64(AluOp::And, &signed_range(-13, 100), !7);
+    assert_eq!((signed(&rounded), stride(&rounded)), ((-16, 96), (8, 0)));
+    assert_eq!(unsigned(&alu64(AluOp::And, &range(77, 100), !7)), (72, 96));
 }
 
 #[test]

@@ -31,6 +31,7 @@ static KERNEL: LazyLock<Btf> = LazyLock::new(|| {
 /// On a finding.
 pub fn run(input: &[u8]) {
     let _ = Object::from_elf(input, None);
+    let _ = Object::from_elf_apart(input, None);
     let Ok(object) = Object::from_elf(input, Some(&KERNEL)) else { return };
     for program in &object.programs {
         let _ = disassemble(&program.insns, TextOptions::default());

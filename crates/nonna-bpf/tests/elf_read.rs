@@ -411,11 +411,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
     #[test]
     fn mutated_files_never_panic(
-        which in 0..7usize,
+        which in 0..8usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        let mut bytes = [MAPS, CORE, EXTERNS, SLOTS, AYA, LEGACY, MODERN][which].to_vec();
+        let mut bytes = [MAPS, CORE, EXTERNS, SLOTS, AYA, LEGACY, MODERN, APART][which].to_vec();
         for (place, value) in changes {
             let place = place.index(bytes.len());
             bytes[place] = value;
@@ -427,6 +427,12 @@ proptest! {
         if let Ok(object) = Object::from_elf(&bytes, Some(&kernel)) {
             // What was read is sound enough to be written, or refused.
             let _ = object.to_elf();
+            // Nothing stands between its programs, so apart they are the same.
+            let reading = Object::from_elf_apart(&bytes, Some(&kernel)).unwrap();
+            prop_assert!(reading.unread.is_empty());
+            prop_assert!(object.programs.iter().all(|program| reading.object.programs.contains(program)));
+        } else {
+            let _ = Object::from_elf_apart(&bytes, Some(&kernel));
         }
     }
 }

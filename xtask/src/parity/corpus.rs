@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use nonna_bpf::Object;
@@ -57,6 +58,7 @@ impl Corpus {
     /// Judges every program of a folder that the table knows and whose `object/program` contains the filter.
     pub fn judge(&self, folder: &Path, filter: Option<&str>) -> Result<Judged> {
         let environment = environment(&self.types);
+        let patience = if folder == self.real { ours::LONG_PATIENCE } else { ours::PATIENCE };
         let mut judged = Judged::default();
         for path in cases::files(folder)? {
             let source = cases::read(&path, Some(&self.types))?;
@@ -77,7 +79,7 @@ impl Corpus {
             for (index, program) in object.programs.iter().enumerate().filter(|(_, p)| wanted(&p.name)) {
                 let Some(kernel) = self.table.get(&source.name, &program.name) else { continue };
                 let expected = source.expected.get(&program.name).and_then(|expected| expected.accepted);
-                judged.list.push(one(kernel, expected, cases::alone(object, index), &environment));
+                judged.list.push(one(kernel, expected, cases::alone(object, index), &environment, patience));
             }
         }
         Ok(judged)
@@ -89,7 +91,7 @@ impl Corpus {
         let seeds = self.table.by_program.values().filter(|heard| heard.object == GENERATED);
         let judge = |heard: &Heard| {
             let seed = seed_of(&heard.program)?;
-            Some(one(heard, None, programs::generate(seed), &environment))
+            Some(one(heard, None, programs::generate(seed), &environment, ours::PATIENCE))
         };
         seeds.filter_map(judge).collect()
     }
@@ -101,9 +103,15 @@ pub fn seed_of(program: &str) -> Option<u64> {
 }
 
 /// Both verdicts on a program that stands alone in its object.
-pub fn one(kernel: &Heard, expected: Option<bool>, object: Object, environment: &Environment) -> Compared {
+pub fn one(
+    kernel: &Heard,
+    expected: Option<bool>,
+    object: Object,
+    environment: &Environment,
+    patience: Duration,
+) -> Compared {
     let n_insns = object.programs.first().map_or(0, |program| program.insns.len());
-    let (ours, took) = ours::judge(object, environment);
+    let (ours, took) = ours::judge(object, environment, patience);
     Compared { kernel: kernel.clone(), expected, ours, took, n_insns }
 }
 

@@ -13,7 +13,7 @@ use nonna_testkit::programs;
 
 use super::compare::{Compared, Outcome};
 use super::corpus::{self, GENERATED, HINTED, seed_of};
-use super::ours::Ours;
+use super::ours::{Ours, PATIENCE};
 use super::verdict::{self, Heard, Verdict};
 
 /// `cargo xtask parity --generated`: the work list, and one program of each group made small.
@@ -46,7 +46,7 @@ pub fn compare(kernel: &Kernel, seeds: std::ops::Range<u64>) -> Result<Vec<Compa
     for seed in seeds {
         let object = programs::generate(seed);
         if let Some(heard) = hear(kernel, &object) {
-            list.push(corpus::one(&heard, None, object, &environment));
+            list.push(corpus::one(&heard, None, object, &environment, PATIENCE));
         }
     }
     Ok(list)
@@ -103,7 +103,8 @@ fn explain(kernel: &Kernel, compared: &Compared) -> Result<String> {
     let (outcome, group) = (compared.outcome(), compared.group());
     let again = |object: &Object| -> Option<Compared> {
         let heard = hear(kernel, object)?;
-        (heard.verdict != Verdict::None).then(|| corpus::one(&heard, None, object.clone(), &environment))
+        (heard.verdict != Verdict::None)
+            .then(|| corpus::one(&heard, None, object.clone(), &environment, PATIENCE))
     };
     let small = programs::shrink(&programs::generate(seed), |object| {
         again(object).is_some_and(|found| found.outcome() == outcome && found.group() == group)

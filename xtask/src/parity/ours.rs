@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use nonna_bpf::Object;
 use nonna_verifier::Environment;
 
-/// How long a verdict may take before it counts as none.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a verdict on a small program may take before it counts as none.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for large programs: nowhere near what they take, so that a slow machine finds the same.
+pub const LONG_PATIENCE: Duration = Duration::from_secs(180);
 /// Room for the verifier's recursion in a debug build.
 const STACK_BYTES: usize = 64 << 20;
 
@@ -29,8 +31,8 @@ pub enum Ours {
     Broken(String),
 }
 
-/// Our verdict, and how long it took.
-pub fn judge(object: Object, environment: &Environment) -> (Ours, Duration) {
+/// Our verdict within some time, and how long it took.
+pub fn judge(object: Object, environment: &Environment, patience: Duration) -> (Ours, Duration) {
     let environment = environment.clone();
     let (send, receive) = mpsc::channel();
     let started = Instant::now();
@@ -43,10 +45,10 @@ pub fn judge(object: Object, environment: &Environment) -> (Ours, Duration) {
     let Ok(worker) = worker else {
         return (Ours::Broken("no thread to verify in".to_owned()), started.elapsed());
     };
-    match receive.recv_timeout(PATIENCE) {
+    match receive.recv_timeout(patience) {
         Ok(answer) => answer,
         Err(mpsc::RecvTimeoutError::Timeout) => {
-            (Ours::Broken(format!("no verdict in {} s", PATIENCE.as_secs())), started.elapsed())
+            (Ours::Broken(format!("no verdict in {} s", patience.as_secs())), started.elapsed())
         }
         Err(mpsc::RecvTimeoutError::Disconnected) => {
             let panic = worker.join().err();

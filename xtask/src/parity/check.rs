@@ -114,7 +114,7 @@ fn judge(tally: &mut Tally, name: &str, list: &[Compared], explanations: &Explan
     }
 }
 
-/// Writes the record of the table, and the page.
+/// Writes the record of the table and the page, and leaves out explanations of what agrees by now.
 ///
 /// # Errors
 ///
@@ -124,6 +124,9 @@ pub fn write(workspace: &Workspace, corpus: &Corpus) -> Result<()> {
     let path = workspace.root.join(record::PATH);
     std::fs::write(&path, record.to_text()).with_context(|| format!("write {}", path.display()))?;
     let shown = Shown::of(workspace, corpus)?;
+    let kept = shown.explanations.without(&shown.explanations.stale(&shown.all()));
+    let path = workspace.root.join(explained::PATH);
+    std::fs::write(&path, kept).with_context(|| format!("write {}", path.display()))?;
     let path = workspace.root.join(page::PATH);
     std::fs::write(&path, shown.page(corpus)).with_context(|| format!("write {}", path.display()))?;
     println!("wrote {} and {}", record::PATH, page::PATH);

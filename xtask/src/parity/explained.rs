@@ -17,6 +17,9 @@ use super::verdict::{Table, Verdict};
 /// Where the table lies in the workspace.
 pub const PATH: &str = "tests/parity/explained.tsv";
 
+/// The first line of the table.
+const HEADING: &str = "# object/program, type, and where the disagreement comes from, separated by tabs.\n";
+
 /// The type of a disagreement, and what it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
@@ -81,8 +84,8 @@ impl Explanations {
                 explained("by taste", format!("the kernel refuses for its own convenience (`{word}`)"))
             }
             (Outcome::Broken, Ours::Broken(why)) => explained("fault of ours", why.clone()),
-            (_, Ours::Refuse { slug, text }) => {
-                explained(UNEXPLAINED, format!("{slug}: {}", text.split("; ").next().unwrap_or_default()))
+            (_, Ours::Refuse { text, .. }) => {
+                explained("stricter", text.split("; ").next().unwrap_or_default().to_owned())
             }
             _ => explained(UNEXPLAINED, format!("the kernel's reason: `{}`", reason_of(compared).word)),
         }
@@ -95,10 +98,21 @@ impl Explanations {
 
     /// Programs of the table that agree by now, or are gone.
     pub fn stale(&self, list: &[Compared]) -> Vec<String> {
-        let differs = |program: &&String| {
+        let agrees = |program: &&String| {
             !list.iter().any(|one| one.name() == **program && one.outcome().is_disagreement())
         };
-        self.by_program.keys().filter(differs).cloned().collect()
+        self.by_program.keys().filter(agrees).cloned().collect()
+    }
+
+    /// The table without these programs.
+    pub fn without(&self, programs: &[String]) -> String {
+        let mut text = HEADING.to_owned();
+        for (program, Explained { kind, why }) in &self.by_program {
+            if !programs.contains(program) {
+                text.push_str(&format!("{program}\t{kind}\t{why}\n"));
+            }
+        }
+        text
     }
 }
 
@@ -132,7 +146,10 @@ mod tests {
         "known".clone_into(&mut known.kernel.program);
         assert_eq!(kind(&known), "stricter");
         assert!(explanations.stale(&[known]).is_empty());
-        assert_eq!(explanations.stale(&[]), ["o/known"]);
+        let stale = explanations.stale(&[]);
+        assert_eq!(stale, ["o/known"]);
+        assert_eq!(explanations.without(&stale), HEADING);
+        assert_eq!(explanations.without(&[]), format!("{HEADING}o/known\tstricter\tbecause\n"));
         std::fs::write(&path, "one field\n").unwrap();
         assert!(Explanations::read(&path, &Table::default()).is_err());
     }

@@ -40,6 +40,7 @@ const REASONS: &[(&str, bool, &[&str])] = &[
             "referenced",
             "acquired",
             "mixed with socket references",
+            "Unreleased",
         ],
     ),
     ("return-value", true, &["At program exit", "At callback return", "At subprogram exit", "returns"]),

@@ -215,7 +215,7 @@ helper_table! {
         if start > dynptr.len() || end > dynptr.len() {
             return Ok(error(ERANGE));
         }
-        dynptr.offset += start as u32;
+        dynptr.offset = dynptr.offset.wrapping_add(start as u32);
         dynptr.size = dynptr.size & !(MAX_BYTES as u32) | (end - start) as u32;
         dynptr.write(run, at)?;
         Ok(0)

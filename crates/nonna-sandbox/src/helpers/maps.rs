@@ -44,6 +44,9 @@ helper_table! {
     Helper::REDIRECT_MAP.id() => redirect_map,
     Helper::TAIL_CALL.id() => |run, [context, map, index, ..]| {
         let map = handle(run, map)?;
+        if run.maps.map_type(map) != Ok(MapType::ProgArray) {
+            return Err(HelperError::Map(map.guest()));
+        }
         match run.maps.reference(map, index as u32) {
             Ok(Some(program)) => Ok(run.tail_call(program, context).unwrap_or_else(|| error(MapError::Absent.errno()))),
             Ok(None) => Ok(error(MapError::Absent.errno())),

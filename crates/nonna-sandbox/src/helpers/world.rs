@@ -45,6 +45,7 @@ helper_table! {
         if room == 0 {
             return Ok(error(EINVAL));
         }
+        run.memory.check(to, room, Access::Write)?;
         // Cut where there is no room, always ended by a zero, padded with zeros.
         let mut text: Vec<u8> = name.iter().copied().take_while(|byte| *byte != 0).take(room - 1).collect();
         text.resize(room, 0);

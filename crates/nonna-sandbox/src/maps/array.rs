@@ -85,7 +85,8 @@ impl Array {
 
     #[inline(always)]
     fn offset(&self, index: u32, processor: u32) -> usize {
-        let processor = if self.n_values == 1 { 0 } else { processor as usize };
+        // A host that counts too many processors gets the last one.
+        let processor = (processor as usize).min(self.n_values - 1);
         (index as usize * self.n_values + processor) * self.value_stride
     }
 

@@ -235,7 +235,7 @@ impl Maps {
     pub(crate) fn reference(&self, map: MapHandle, index: u32) -> Result<Option<u32>, MapError> {
         match &self.get(map)?.body {
             Body::References(references) => Ok(references.get(index)),
-            Body::Hash(hash) => {
+            Body::Hash(hash) if hash.holds_references() => {
                 let found = hash.find(&index.to_ne_bytes());
                 Ok(found.map(|slot| hash.reference(slot)))
             }

@@ -154,8 +154,9 @@ impl Hash {
 
     #[inline(always)]
     fn value_offset(&self, slot: u32, processor: u32) -> usize {
-        let base = slot as usize * self.entry_stride;
-        if self.n_values == 1 { base } else { base + processor as usize * self.value_stride }
+        // A host that counts too many processors gets the last one.
+        let processor = (processor as usize).min(self.n_values - 1);
+        slot as usize * self.entry_stride + processor * self.value_stride
     }
 
     /// The next entry from a slot on.

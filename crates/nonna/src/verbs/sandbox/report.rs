@@ -225,7 +225,12 @@ impl Report<'_> {
     }
 
     fn counts(&self, text: &mut String, instructions: f64, ns: f64) {
-        let _ = writeln!(text, "{} instructions, {} ns", rounded(instructions), rounded(ns));
+        let ns = rounded(ns);
+        // Machine code of a program that is proved to end does not count.
+        let _ = match instructions {
+            0.0 => writeln!(text, "{ns} ns"),
+            _ => writeln!(text, "{} instructions, {ns} ns", rounded(instructions)),
+        };
     }
 
     fn is_json(&self) -> bool {

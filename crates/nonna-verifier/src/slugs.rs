@@ -68,7 +68,7 @@ nonna_diag::declare_slugs! {
     /// A hook that does not allow the program, or a call in it.
     WRONG_HOOK = "wrong-hook", Error, "a hook that does not allow this";
     /// A type that the kernel does not have.
-    UNKNOWN_TYPE = "unknown-type", Error, "a type or field that the kernel does not have";
+    UNKNOWN_TYPE = "no-kernel-type", Error, "a type or field that the kernel does not have";
     /// A part of the kernel's interface that is not modelled here.
     NOT_MODELLED = "not-modelled", Error, "something that only the kernel itself can judge";
 }

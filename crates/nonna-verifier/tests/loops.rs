@@ -1,76 +1,22 @@
 //! Loops: which are accepted, which are not, and that the count of rounds costs nothing.
 
-use nonna_bpf::ProgramIdx;
-use nonna_bpf::{
-    Hook, Imm64, Insn, Map, MapExtra, MapFlags, MapIdx, MapType, Object, Program, ProgramType, Relocation,
-    RelocationTarget, SlotMap, assemble,
-};
-use nonna_verifier::{Environment, Level, verify};
+mod kit;
 
-/// An object with one program for sockets and one array of 256 bytes.
+use nonna_bpf::{Object, ProgramIdx, ProgramType};
+use nonna_verifier::{Environment, verify};
+
 fn object(text: &str) -> Object {
-    let insns = assemble(text).unwrap_or_else(|errors| panic!("{errors:?}\n{text}"));
-    let slots = SlotMap::new(&insns);
-    let relocations = insns
-        .iter()
-        .enumerate()
-        .filter(|(_, insn)| {
-            matches!(insn, Insn::LoadImm64 { value: Imm64::MapFd(_) | Imm64::MapValueFd { .. }, .. })
-        })
-        .map(|(index, insn)| Relocation {
-            slot: slots.slot(index),
-            target: match insn {
-                Insn::LoadImm64 { value: Imm64::MapValueFd { offset, .. }, .. } => {
-                    RelocationTarget::MapValue { map: MapIdx(0), offset: *offset }
-                }
-                _ => RelocationTarget::Map(MapIdx(0)),
-            },
-        })
-        .collect();
-    let program = Program {
-        name: "test".to_owned(),
-        section: "socket".to_owned(),
-        program_type: ProgramType::SocketFilter,
-        attach_type: None,
-        attach_target: None,
-        hook: Hook::Section("socket".to_owned()),
-        sleepable: false,
-        insns,
-        relocations,
-        func_info: Vec::new(),
-        line_info: Vec::new(),
-        locations: Vec::new(),
-    };
-    let map = Map {
-        name: "table".to_owned(),
-        map_type: MapType::Array,
-        key_size: 4,
-        value_size: 256,
-        max_entries: 1,
-        flags: MapFlags::empty(),
-        inner: None,
-        initial_value: None,
-        frozen: false,
-        btf_key_type_id: 0,
-        btf_value_type_id: 0,
-        extra: MapExtra::default(),
-    };
-    Object { license: "GPL".to_owned(), maps: vec![map], programs: vec![program], btf: Vec::new() }
+    kit::object(ProgramType::SocketFilter, text)
 }
 
 #[track_caller]
 fn accepted(text: &str) {
-    match verify(object(text), &Environment::default()) {
-        Ok(verified) => assert_eq!(verified.level(), Level::Proved),
-        Err(rejection) => panic!("{:#?}\n{text}", rejection.diagnostics),
-    }
+    kit::accepted(object(text));
 }
 
 #[track_caller]
 fn refused(text: &str, slug: &str) {
-    let rejection = verify(object(text), &Environment::default()).expect_err("it must be refused");
-    let slugs: Vec<&str> = rejection.diagnostics.iter().map(|diagnostic| diagnostic.slug.name).collect();
-    assert_eq!(slugs, [slug], "{:#?}", rejection.diagnostics);
+    kit::refused(object(text), slug);
 }
 
 #[test]

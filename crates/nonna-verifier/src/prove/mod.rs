@@ -4,6 +4,7 @@
 //! facts that engines use or the first broken rule. Loops are summed up (`summary`); where no summary serves, up to 64 rounds are
 //! walked one by one. It trusts the structure that `structure` has checked, and nothing else.
 
+mod branch;
 mod calls;
 mod demand;
 mod end;
@@ -13,6 +14,7 @@ mod fields;
 mod flow;
 mod hook;
 mod memory;
+mod stack;
 mod state;
 mod step;
 mod summary;

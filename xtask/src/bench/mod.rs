@@ -5,6 +5,7 @@
 
 mod measure;
 mod probes;
+mod sandbox;
 mod start;
 mod watched;
 
@@ -23,6 +24,8 @@ pub enum Bench {
     Start(start::Options),
     /// Time and instructions of an event in the kernel, against the same program in C compiled by clang.
     Probes(probes::Options),
+    /// Programs in the sandbox, against the kernel's compiler and native code.
+    Sandbox(sandbox::Options),
 }
 
 /// Runs one benchmark.
@@ -30,6 +33,7 @@ pub fn command(workspace: &Workspace, bench: &Bench) -> Result<ExitCode> {
     match bench {
         Bench::Start(options) => start::command(workspace, options),
         Bench::Probes(options) => probes::command(workspace, options),
+        Bench::Sandbox(options) => sandbox::command(workspace, options),
     }
 }
 

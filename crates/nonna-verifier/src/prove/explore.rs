@@ -148,7 +148,7 @@ impl Prover<'_> {
             }
             self.steps += 1;
             if self.ascending == 0 {
-                self.instructions = self.instructions.saturating_add(self.rounds_of(&path));
+                self.count_instruction(&path);
             }
             if self.steps > if self.rounds_first > 0 { MAX_STEPS_BY_ROUNDS } else { MAX_STEPS } {
                 return Err((self.too_complex(path.insn).with_trail(&path.trail), path.node));
@@ -203,11 +203,19 @@ impl Prover<'_> {
         Ok(())
     }
 
-    /// How often a run can pass a point of a path at most.
-    fn rounds_of(&self, path: &Path) -> u64 {
-        path.loops.iter().filter_map(|active| active.instance).fold(1, |rounds: u64, instance| {
-            rounds.saturating_mul(self.instances[instance as usize].trips().saturating_add(1))
-        })
+    /// Adds how often a run can pass a point of a path at most.
+    fn count_instruction(&mut self, path: &Path) {
+        let (mut rounds, mut counted) = (1u64, 1u64);
+        for instance in path.loops.iter().filter_map(|active| active.instance) {
+            let instance = &self.instances[instance as usize];
+            let trips = instance.trips().saturating_add(1);
+            rounds = rounds.saturating_mul(trips);
+            if !instance.is_counted_by_machine() {
+                counted = counted.saturating_mul(trips);
+            }
+        }
+        self.instructions = self.instructions.saturating_add(rounds);
+        self.counted_instructions = self.counted_instructions.saturating_add(counted);
     }
 
     /// Whether something may have to be done before the next instruction.

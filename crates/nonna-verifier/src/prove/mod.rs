@@ -73,6 +73,8 @@ pub(crate) struct Prover<'a> {
     steps: u64,
     /// Instructions that a run can take at most, so far.
     instructions: u64,
+    /// The same where each loop that the machine counts goes round once.
+    counted_instructions: u64,
     /// How many loops are being summed up at the moment.
     ascending: u32,
     thresholds: Vec<u64>,
@@ -147,6 +149,7 @@ impl<'a> Prover<'a> {
             fresh: 0,
             steps: 0,
             instructions: 0,
+            counted_instructions: 0,
             ascending: 0,
             thresholds: Vec::new(),
             rounds_first: 0,
@@ -212,7 +215,7 @@ impl<'a> Prover<'a> {
             state.frames.push(Rc::new(frame));
             self.walk_from(first, state)?;
         }
-        if self.instructions > MAX_INSTRUCTIONS {
+        if self.counted_instructions > MAX_INSTRUCTIONS {
             let message = "a run could take more instructions than anybody would wait for";
             return Err(Failure::new(&slugs::ENDLESS_LOOP, 0, message).help("give the loops smaller bounds"));
         }

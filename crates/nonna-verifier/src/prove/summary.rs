@@ -72,6 +72,11 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
+    /// Whether the machine stops the loop, and not the program.
+    pub(crate) fn is_counted_by_machine(&self) -> bool {
+        self.bounded || self.trips == u128::MAX
+    }
+
     /// How often the loop goes round at most.
     pub(crate) fn trips(&self) -> u64 {
         let counted = u64::try_from(self.trips).unwrap_or(u64::MAX);

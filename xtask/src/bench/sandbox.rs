@@ -64,15 +64,15 @@ pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let names = OPERATIONS.iter().map(|(name, _)| *name).chain(COMPUTE);
     for name in names.filter(|name| name.contains(&options.only)) {
         let source = workspace.root.join(FOLDER).join(format!("{name}.c"));
-        let case = match Case::build(&clang, &source, folder.path()) {
-            Ok(case) => case,
-            // A program that our verifier refuses is a finding too; the means say how many took part.
+        let case = Case::build(&clang, &source, folder.path());
+        let series = match case.and_then(|case| case.measure(&kernel, options)) {
+            Ok(series) => series,
+            // What our verifier or the kernel refuses is a finding too; the means say how many took part.
             Err(error) => {
                 println!("{name:10}  {error:#}");
                 continue;
             }
         };
-        let series = case.measure(&kernel, options).with_context(|| format!("program {name}"))?;
         let medians = series.iter().map(|series| format!("{:12.1}", series.median()));
         println!("{name:10}{}", medians.collect::<String>());
         rows.push((name, series));

@@ -182,6 +182,10 @@ impl Demand {
                 }
             }
             Insn::MovSx { dst, src, .. } if wanted(exact, dst) => exact = exact & !bit(dst) | bit(src),
+            // A comparison narrows each side by the other, and all numbers that are linked with either.
+            Insn::Jump { dst, src: Operand::Reg(src), .. } if exact != 0 || exact_slots != 0 => {
+                exact |= (bit(dst) | bit(src)) & 0x3ff;
+            }
             Insn::LoadImm64 { dst, .. } => exact &= !bit(dst),
             Insn::Load { dst, base, offset, size, .. } if wanted(exact, dst) => {
                 exact &= !bit(dst);

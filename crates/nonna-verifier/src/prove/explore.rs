@@ -86,6 +86,15 @@ pub(crate) struct Active {
     pub(crate) tries: u32,
 }
 
+/// Rounds of a loop in all its summaries.
+#[derive(Debug, Default)]
+pub(crate) struct Rounds {
+    /// Those that the program counts.
+    pub(crate) counted: u64,
+    /// Those too that the machine counts.
+    pub(crate) all: u64,
+}
+
 /// A path on its way.
 #[derive(Debug, Clone)]
 pub(crate) struct Path {
@@ -203,19 +212,28 @@ impl Prover<'_> {
         Ok(())
     }
 
-    /// Adds how often a run can pass a point of a path at most.
+    /// Notes that an instruction was judged inside these loops.
     fn count_instruction(&mut self, path: &Path) {
-        let (mut rounds, mut counted) = (1u64, 1u64);
-        for instance in path.loops.iter().filter_map(|active| active.instance) {
-            let instance = &self.instances[instance as usize];
-            let trips = instance.trips().saturating_add(1);
-            rounds = rounds.saturating_mul(trips);
-            if !instance.is_counted_by_machine() {
-                counted = counted.saturating_mul(trips);
-            }
+        let mut hasher = FxHasher::default();
+        for active in &path.loops {
+            // A hash of 0 alone would be that of no loop at all.
+            (u64::from(active.which) + 1).hash(&mut hasher);
         }
-        self.instructions = self.instructions.saturating_add(rounds);
-        self.counted_instructions = self.counted_instructions.saturating_add(counted);
+        let counted = self
+            .visits
+            .entry(hasher.finish())
+            .or_insert_with(|| (path.loops.iter().map(|active| active.which).collect(), 0));
+        counted.1 += 1;
+    }
+
+    /// Instructions that a run takes at most, with the rounds that this gives each loop.
+    ///
+    /// A round may go on in what was judged for another summary of the same loop, so all summaries of a loop count together.
+    pub(crate) fn most_instructions(&self, rounds: impl Fn(&Rounds) -> u64) -> u64 {
+        self.visits.values().fold(0, |sum: u64, (loops, judged)| {
+            let times = loops.iter().filter_map(|which| self.rounds.get(which)).map(&rounds);
+            sum.saturating_add(times.fold(*judged, u64::saturating_mul))
+        })
     }
 
     /// Whether something may have to be done before the next instruction.

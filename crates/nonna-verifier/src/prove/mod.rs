@@ -33,7 +33,7 @@ use crate::functions::Functions;
 use crate::slugs;
 
 use demand::Demand;
-use explore::{Node, Path, Seen};
+use explore::{Node, Path, Rounds, Seen};
 pub(crate) use failure::Failure;
 use fields::Field;
 use flow::Flow;
@@ -71,10 +71,9 @@ pub(crate) struct Prover<'a> {
     seen: Seen,
     fresh: Id,
     steps: u64,
-    /// Instructions that a run can take at most, so far.
-    instructions: u64,
-    /// The same where each loop that the machine counts goes round once.
-    counted_instructions: u64,
+    /// Instructions judged, by the loops that they are in.
+    visits: FxHashMap<u64, (Vec<u32>, u64)>,
+    rounds: FxHashMap<u32, Rounds>,
     /// How many loops are being summed up at the moment.
     ascending: u32,
     thresholds: Vec<u64>,
@@ -148,8 +147,8 @@ impl<'a> Prover<'a> {
             seen: Seen::default(),
             fresh: 0,
             steps: 0,
-            instructions: 0,
-            counted_instructions: 0,
+            visits: FxHashMap::default(),
+            rounds: FxHashMap::default(),
             ascending: 0,
             thresholds: Vec::new(),
             rounds_first: 0,
@@ -215,7 +214,7 @@ impl<'a> Prover<'a> {
             state.frames.push(Rc::new(frame));
             self.walk_from(first, state)?;
         }
-        if self.counted_instructions > MAX_INSTRUCTIONS {
+        if self.most_instructions(|rounds| rounds.counted.max(1)) > MAX_INSTRUCTIONS {
             let message = "a run could take more instructions than anybody would wait for";
             return Err(Failure::new(&slugs::ENDLESS_LOOP, 0, message).help("give the loops smaller bounds"));
         }
@@ -235,8 +234,9 @@ impl<'a> Prover<'a> {
     }
 
     fn into_facts(self) -> Facts {
+        let instructions = self.most_instructions(|rounds| rounds.all.max(1));
         let maps = self.call_maps.into_iter().map(Option::flatten).collect();
-        Facts::proved(self.facts, maps, self.instructions, self.steps)
+        Facts::proved(self.facts, maps, instructions, self.steps)
     }
 }
 

@@ -436,7 +436,9 @@ fn covers_links(wide: &Frame, narrow: &Frame, view: &View, renaming: &mut Renami
     let mut linked = |wide: &Value, narrow: Option<&Value>| {
         let Some(wide) = wide.number().filter(|number| renaming.knows(number.link.base)) else { return true };
         narrow.and_then(Value::number).is_some_and(|narrow| {
-            narrow.link.delta == wide.link.delta && renaming.admits(wide.link.base, narrow.link.base)
+            narrow.link.delta == wide.link.delta
+                && wide.scalar.contains(&narrow.scalar)
+                && renaming.admits(wide.link.base, narrow.link.base)
         })
     };
     let registers = (0..10).filter(|number| view.registers & (1 << number) != 0);

@@ -149,6 +149,14 @@ impl Prover<'_> {
             bounded,
             trips: guess.trips,
         });
+        if self.ascending == 0 {
+            let opened = &self.instances[instance as usize];
+            let trips = opened.trips().saturating_add(1);
+            let counted = if opened.is_counted_by_machine() { 1 } else { trips };
+            let rounds = self.rounds.entry(which).or_default();
+            rounds.all = rounds.all.saturating_add(trips);
+            rounds.counted = rounds.counted.saturating_add(counted);
+        }
     }
 
     /// Forgets the numbers that the loop changes and on which nothing depends, as far as is known by now.

@@ -11,6 +11,8 @@ nonna_diag::declare_slugs! {
     NO_SUCH_PROGRAM = "no-such-program", Error, "an object has no such program";
     /// A file that is no object, or a damaged one.
     UNREADABLE_OBJECT = "unreadable-object", Error, "a file that is no eBPF object";
+    /// An entry for a map that the map cannot hold.
+    BAD_MAP_ENTRY = "bad-map-entry", Error, "an entry that does not fit its map";
     /// Text that should be bytes in hex.
     BAD_HEX = "bad-hex", Error, "text that is not bytes in hex";
     /// Assembly text that is no program.

@@ -286,3 +286,99 @@ fn maps_are_told_at_the_end() {
         assert!(plain.contains(line), "{line} is not in\n{plain}");
     }
 }
+
+fn blocklist() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../nonna-sandbox/tests/objects/blocklist.o").to_owned()
+}
+
+#[test]
+fn maps_are_filled_before_a_run() {
+    let object = blocklist();
+    let packet: String = ip4(9, 17, &[0; 8]).iter().map(|byte| format!("{byte:02x}")).collect();
+    let run = |more: &[&str]| json(&[&[&object, "--packet", &packet, "--program"], more].concat());
+    let entries = |told: &[Value], name: &str| {
+        told.iter().find(|map| map["name"] == name).expect("it is told")["entries"].clone()
+    };
+    assert_eq!(run(&["entry"])[0]["verdict"], "XDP_PASS");
+    // By number; the network that fits best says what happens.
+    let told = run(&[
+        "0",
+        "--map",
+        "blocked:10.0.0.0/8=1",
+        "--map",
+        "blocked:10.1.0.0/16=2",
+        "--map",
+        "counts:1=41",
+    ]);
+    assert_eq!(told[0]["verdict"], "XDP_DROP");
+    assert_eq!(entries(&told, "counts")[1]["value"], "2a00000000000000");
+    // What was told is where the next run begins.
+    let folder = Folder::new();
+    let file = folder.file("maps.jsonl");
+    let lines: String = told.iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(&file, lines).expect("the folder is ours");
+    let again = run(&["entry", "--maps", &file.display().to_string()]);
+    assert_eq!(again[0]["verdict"], "XDP_DROP");
+    assert_eq!(entries(&again, "counts")[1]["value"], "2b00000000000000");
+    // Programs stand in program arrays by name.
+    for engine in ["interpreter", "jit"] {
+        let told = run(&["entry", "--map", "next:0=bounce", "--engine", engine]);
+        assert_eq!(told[0]["verdict"], "XDP_TX", "{engine}");
+    }
+    let plain = sandbox(&[
+        &object,
+        "-p",
+        "entry",
+        "--packet",
+        &packet,
+        "--map",
+        "blocked:10.0.0.0/8=1",
+        "--map",
+        "next:3=bounce",
+    ]);
+    let plain = String::from_utf8(plain.stdout).expect("words");
+    for line in ["10.0.0.0/8 -> 1\n", "3 -> bounce\n"] {
+        assert!(plain.contains(line), "{line} is not in\n{plain}");
+    }
+}
+
+#[test]
+fn entries_that_do_not_fit_are_told_all_at_once() {
+    let object = blocklist();
+    let output = sandbox(&[
+        &object,
+        "-p",
+        "entry",
+        "--packet",
+        "00",
+        "--map",
+        "blcked:1=2",
+        "--map",
+        "blocked:10.0.0.300=1",
+        "--map",
+        "counts:1=0x00",
+        "--map",
+        "counts:2=1",
+        "--map",
+        "next:0=entr",
+        "--map",
+        "blocked",
+        "--map",
+        "blocked:10.0.0.0/33=1",
+    ]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for words in [
+        "no map `blcked`",
+        "did you mean `blocked`?",
+        "`10.0.0.300` is neither",
+        "has 1 bytes, and 8 are wanted",
+        "`counts` does not take it",
+        "nothing of the name `entr`",
+        "MAP:KEY=VALUE",
+        "`33` is no length of a prefix",
+    ] {
+        assert!(said.contains(words), "{words} is not in\n{said}");
+    }
+    assert_eq!(said.matches("error[bad-map-entry]").count(), 7, "{said}");
+}

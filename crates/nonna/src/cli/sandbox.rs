@@ -98,7 +98,7 @@ pub struct SandboxRunArgs {
     /// The object file (`clang -target bpf` makes such files)
     #[arg(value_name = "FILE.o")]
     pub file: PathBuf,
-    /// Which program, by name; needed where the file has several
+    /// Which program, by name or by its number from 0; needed where the file has several
     #[arg(short, long, value_name = "NAME")]
     pub program: Option<String>,
     /// What it runs on.
@@ -110,6 +110,14 @@ pub struct SandboxRunArgs {
     /// Run it so many times on the same input, and tell the mean time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
+    /// Put an entry into a map first; may be given several times
+    ///
+    /// Key and value are numbers, addresses (10.0.0.1, 10.0.0.0/8, fd00::1) or bytes in hexadecimal digits (0x0a000001).
+    #[arg(long = "map", value_name = "MAP:KEY=VALUE")]
+    pub entries: Vec<String>,
+    /// Put entries into maps first: what an earlier run told with -f json
+    #[arg(long, value_name = "FILE")]
+    pub maps: Option<PathBuf>,
     /// Write packets that the program changed to this file
     #[arg(long, value_name = "FILE")]
     pub write_pcap: Option<PathBuf>,

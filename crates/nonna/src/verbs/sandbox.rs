@@ -3,6 +3,7 @@
 mod asm;
 mod conformance;
 mod disasm;
+mod fill;
 mod given;
 mod hex;
 mod input;

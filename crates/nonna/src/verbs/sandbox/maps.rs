@@ -1,8 +1,9 @@
 //! What stands in the maps at the end: words for people, JSON for programs.
 
 use std::fmt::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use nonna_bpf::{Map, MapType};
+use nonna_bpf::{Map, MapType, Object};
 use nonna_sandbox::runtime::Loaded;
 use nonna_sandbox::{MapHandle, Maps};
 use serde_json::{Value, json};
@@ -74,7 +75,7 @@ pub fn as_text(loaded: &mut Loaded) -> String {
     for (map, contents) in own(loaded) {
         let _ = write!(text, "map {} ({}): ", map.name, map.map_type.name());
         match contents {
-            Contents::Entries(entries) => entries_text(&mut text, &map, &entries),
+            Contents::Entries(entries) => entries_text(&mut text, &map, &entries, loaded.object()),
             Contents::Records(records) => {
                 let _ = writeln!(text, "{}", counted(records.len(), "record"));
                 lines(&mut text, records.len(), |index| hex(&records[index]));
@@ -85,7 +86,7 @@ pub fn as_text(loaded: &mut Loaded) -> String {
     text
 }
 
-fn entries_text(text: &mut String, map: &Map, entries: &[(Vec<u8>, Vec<u8>)]) {
+fn entries_text(text: &mut String, map: &Map, entries: &[(Vec<u8>, Vec<u8>)], object: &Object) {
     // Arrays are full of zeros that nobody stored.
     let is_array = matches!(map.map_type, MapType::Array | MapType::PercpuArray);
     let is_zero = |value: &[u8]| value.iter().all(|byte| *byte == 0);
@@ -97,8 +98,29 @@ fn entries_text(text: &mut String, map: &Map, entries: &[(Vec<u8>, Vec<u8>)]) {
         let _ = writeln!(text, "{what}, {} not zero", shown.len());
     }
     lines(text, shown.len(), |index| {
-        format!("{} -> {}", shown_bytes(&shown[index].0), shown_bytes(&shown[index].1))
+        let (key, value) = &shown[index];
+        let key =
+            network(key).filter(|_| map.map_type == MapType::LpmTrie).unwrap_or_else(|| shown_bytes(key));
+        let program = program(value, object).filter(|_| map.map_type == MapType::ProgArray);
+        format!("{key} -> {}", program.unwrap_or_else(|| shown_bytes(value)))
     });
+}
+
+/// The key of a longest prefix match over addresses, as `--map` takes it.
+fn network(key: &[u8]) -> Option<String> {
+    let (bits, address) = key.split_first_chunk()?;
+    let bits = u32::from_ne_bytes(*bits);
+    match address.len() {
+        4 => Some(format!("{}/{bits}", Ipv4Addr::from(<[u8; 4]>::try_from(address).ok()?))),
+        16 => Some(format!("{}/{bits}", Ipv6Addr::from(<[u8; 16]>::try_from(address).ok()?))),
+        _ => None,
+    }
+}
+
+/// The name of the program in a program array.
+fn program(value: &[u8], object: &Object) -> Option<String> {
+    let index = u32::from_ne_bytes(value.try_into().ok()?);
+    Some(object.programs.get(index as usize)?.name.clone())
 }
 
 fn lines(text: &mut String, count: usize, line: impl Fn(usize) -> String) {

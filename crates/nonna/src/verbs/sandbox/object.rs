@@ -28,8 +28,13 @@ pub fn kernel_types_for(program: &Program) -> Option<Btf> {
     }
 }
 
-/// Reads an object of which only the wanted program is left, with what its program arrays hold; the wanted one is the first.
-pub fn read(file: &Path, wanted: Option<&str>) -> Result<Object, Trouble> {
+/// Reads an object of which only the wanted program is left, with what its program arrays hold and those that are named beside it;
+/// the wanted one is the first.
+pub fn read<'n>(
+    file: &Path,
+    wanted: Option<&str>,
+    beside: impl Iterator<Item = &'n str>,
+) -> Result<Object, Trouble> {
     let (name, bytes) = input::read(file)?;
     let reading = match Object::from_elf_apart(&bytes, None) {
         Err(ElfError::TargetNeeded) => Object::from_elf_apart(&bytes, kernel_types().as_ref()),
@@ -51,7 +56,10 @@ pub fn read(file: &Path, wanted: Option<&str>) -> Result<Object, Trouble> {
         return Err(refused(Diagnostic::new(&UNREADABLE_OBJECT, format!("{what} cannot be read: {error}"))));
     }
     let index = match wanted {
-        Some(wanted) => programs.iter().position(|program| program.name == wanted),
+        Some(wanted) => {
+            let number = || wanted.parse().ok().filter(|number| *number < programs.len());
+            programs.iter().position(|program| program.name == wanted).or_else(number)
+        }
         None => (programs.len() == 1).then_some(0),
     };
     let Some(index) = index else {
@@ -71,22 +79,24 @@ pub fn read(file: &Path, wanted: Option<&str>) -> Result<Object, Trouble> {
             None => diagnostic.help("name the program with --program"),
         }));
     };
-    Ok(only(reading.object, ProgramIdx(index as u32)))
+    let position = |wanted: &str| programs.iter().position(|program| program.name == wanted);
+    let beside = beside.filter_map(position).map(|index| ProgramIdx(index as u32)).collect();
+    Ok(only(reading.object, ProgramIdx(index as u32), beside))
 }
 
 fn refused(diagnostic: Diagnostic) -> Trouble {
     Trouble::Diagnostics(vec![diagnostic], Sources::new())
 }
 
-/// Leaves a program and those that program arrays hold.
-fn only(mut object: Object, wanted: ProgramIdx) -> Object {
+/// Leaves a program, those that program arrays hold, and those beside it.
+fn only(mut object: Object, wanted: ProgramIdx, beside: Vec<ProgramIdx>) -> Object {
     let in_arrays =
         object.maps.iter().flat_map(|map| &map.extra.slots).filter_map(|slot| match slot.target {
             SlotTarget::Program(program) => Some(program),
             SlotTarget::Map(_) => None,
         });
     let mut kept = vec![wanted];
-    for program in in_arrays {
+    for program in in_arrays.chain(beside) {
         if !kept.contains(&program) {
             kept.push(program);
         }

@@ -16,7 +16,7 @@ use nonna_sandbox::runtime::{EngineKind, Loaded, Repeated, RunError, Sandbox};
 use nonna_verifier::{Environment, verify};
 
 use super::report::{CaptureReport, Report};
-use super::{given, object};
+use super::{fill, given, object};
 use crate::cli::{Engine, Global, SandboxRunArgs};
 use crate::outcome::{Done, Outcome, Trouble};
 
@@ -27,10 +27,12 @@ const ETHERNET: u32 = 1;
 
 /// Runs the program on what the command line gives it.
 pub fn run(args: &SandboxRunArgs, global: &Global) -> Outcome {
-    let object = object::read(&args.file, args.program.as_deref())?;
+    let object = object::read(&args.file, args.program.as_deref(), fill::values(&args.entries))?;
     let program = object.programs[WANTED.0 as usize].clone();
     let types = object::kernel_types_for(&program);
     let mut loaded = load(object, types.clone(), args)?;
+    fill::from_file(&mut loaded, args.maps.as_deref())?;
+    fill::from_texts(&mut loaded, &args.entries)?;
     let mut host = super::report::Lines::default();
     let report = Report { program: &program, global };
     if let Some(file) = &args.on.pcap {

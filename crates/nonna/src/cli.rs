@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use sandbox::{
-    AsmArgs, ConformanceArgs, DisasmArgs, Engine, Made, SandboxArgs, SandboxJob, SandboxRunArgs,
+    AsmArgs, ConformanceArgs, DisasmArgs, Engine, Made, Rules, SandboxArgs, SandboxJob, SandboxRunArgs,
 };
 
 /// Watches over this machine, and says in plain words what it sees.

@@ -49,7 +49,12 @@ fn a_plugin_gets_a_program_and_memory_and_prints_r0() {
     let spaced =
         spaced.as_bytes().chunks(4).flat_map(|pair| [pair[0], pair[2], b' ', b'\n']).collect::<Vec<u8>>();
     assert_eq!(stdout(&["conformance", "--interpret", "00000000aabbccdd"], &spaced), "ddccbbb2\n");
-    for none in [&["conformance"][..], &["conformance", ""], &["conformance", "", ""]] {
+    for none in [
+        &["conformance"][..],
+        &["conformance", ""],
+        &["conformance", "", ""],
+        &["conformance", "", "--type", "plain"],
+    ] {
         assert_eq!(stdout(none, hex("r0 = r1; r0 += r2; r0 -= 1; exit").as_bytes()), "ffffffffffffffff\n");
     }
     let json = stdout(&["conformance", "-f", "json"], hex("r0 = 31; exit").as_bytes());

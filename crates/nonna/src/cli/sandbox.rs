@@ -42,6 +42,16 @@ pub struct ConformanceArgs {
     /// Compile it to machine code (x86-64 only)
     #[arg(long)]
     pub jit: bool,
+    /// What kind of program it is
+    #[arg(long = "type", value_enum, value_name = "TYPE", default_value_t = Rules::Plain)]
+    pub rules: Rules,
+}
+
+/// Whose rules hold for a program without a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Rules {
+    /// Of nobody: plain memory, and shift amounts past the width are cut to it, as the machine does
+    Plain,
 }
 
 /// Arguments of `sandbox disasm`.

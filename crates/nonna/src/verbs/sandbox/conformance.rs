@@ -13,11 +13,13 @@ use nonna_sandbox::{
 };
 
 use super::{hex, input};
-use crate::cli::{ConformanceArgs, Format, Global};
+use crate::cli::{ConformanceArgs, Format, Global, Rules};
 use crate::outcome::{Done, Outcome, Trouble};
 
 /// Runs the program on standard input and prints `r0`.
 pub fn run(args: &ConformanceArgs, global: &Global) -> Outcome {
+    // The one kind of program that needs no kernel's rules.
+    let Rules::Plain = args.rules;
     let mut sources = Sources::new();
     let memory_id = sources.add("<memory>", args.memory.join(" "));
     let mut memory = hex::read(&sources, memory_id)?.bytes;

@@ -3,6 +3,8 @@
 //! Reads pcap and pcapng in either byte order and any unit of time, writes pcap with nanoseconds. Files come from strangers: what is wrong in
 //! them is an error, and no length in them decides how much memory is taken. This file knows no program.
 
+mod link;
+
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use pcap_file::pcap::{PcapHeader, PcapReader, PcapWriter, RawPcapPacket};
 use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption;
 use pcap_file::pcapng::{Block, PcapNgReader};
 use pcap_file::{DataLink, PcapError, TsResolution};
+
+pub use link::ethernet;
 
 /// First bytes of a pcapng file.
 const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
@@ -87,10 +91,14 @@ impl<R: Read> CaptureReader<R> {
         })?;
         let from = io::Cursor::new(magic).chain(from);
         let form = if magic == SECTION_HEADER {
-            Form::Next(Box::new(PcapNgReader::new(from)?))
+            let reader = PcapNgReader::new(from)?;
+            let section = reader.section();
+            next_version(section.major_version, section.minor_version)?;
+            Form::Next(Box::new(reader))
         } else {
             let reader = PcapReader::new(from)?;
             let header = reader.header();
+            classic_version(header.version_major, header.version_minor)?;
             let unit_ns = match header.ts_resolution {
                 TsResolution::MicroSecond => 1_000,
                 TsResolution::NanoSecond => 1,
@@ -127,6 +135,20 @@ impl<R: Read> Iterator for CaptureReader<R> {
     }
 }
 
+/// Versions of pcap that are laid out as this one: 2.0 to 2.4 (RFC draft-ietf-opsawg-pcap, and libpcap's sf-pcap.c).
+fn classic_version(major: u16, minor: u16) -> Result<(), CaptureError> {
+    if major == 2 && minor <= 4 { Ok(()) } else { Err(version("pcap", major, minor)) }
+}
+
+/// Versions of pcapng: 1.0, and 1.2, which is the same (draft-ietf-opsawg-pcapng, section 4.1).
+fn next_version(major: u16, minor: u16) -> Result<(), CaptureError> {
+    if major == 1 && matches!(minor, 0 | 2) { Ok(()) } else { Err(version("pcapng", major, minor)) }
+}
+
+fn version(form: &str, major: u16, minor: u16) -> CaptureError {
+    CaptureError::Malformed(format!("nobody knows version {major}.{minor} of {form}"))
+}
+
 fn classic_packet(packet: &RawPcapPacket<'_>, link: u32, unit_ns: u32) -> Result<Captured, CaptureError> {
     if packet.incl_len > PACKET_BYTES_MAX {
         return Err(too_long(packet.incl_len));
@@ -155,6 +177,12 @@ fn next_packet<R: Read>(reader: &mut PcapNgReader<R>) -> Option<Result<Captured,
                 (packet.interface_id, units, packet.original_len, packet.data.to_vec())
             }
             Ok(Block::SimplePacket(packet)) => (0, 0, packet.original_len, packet.data.to_vec()),
+            Ok(Block::SectionHeader(section)) => {
+                match next_version(section.major_version, section.minor_version) {
+                    Ok(()) => continue,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
             Ok(_) => continue,
         };
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
@@ -317,6 +345,18 @@ mod tests {
         assert!(matches!(CaptureReader::new(&b"abc"[..]), Err(CaptureError::Malformed(_))));
         assert!(matches!(CaptureReader::new(&[0u8; 64][..]), Err(CaptureError::Malformed(_))));
         let file = written(&[packet(1, &[1; 60])]);
+        for (major, minor) in [(1, 4), (2, 5), (3, 0)] {
+            let mut other = file.clone();
+            other[4..8].copy_from_slice(&[major, 0, minor, 0]);
+            assert!(matches!(CaptureReader::new(&other[..]), Err(CaptureError::Malformed(_))));
+        }
+        for (major, minor) in [(0, 1), (1, 1), (2, 0)] {
+            let mut other = next_file(None);
+            other[12..16].copy_from_slice(&[major, 0, minor, 0]);
+            assert!(matches!(CaptureReader::new(&other[..]), Err(CaptureError::Malformed(_))));
+            // A later section may be of another version.
+            assert!(matches!(read(&[next_file(None), other].concat())[..], [Ok(_), Err(_)]));
+        }
         for end in 25..file.len() {
             let all = read(&file[..end]);
             assert!(matches!(all[..], [Err(CaptureError::Truncated)]), "{end}: {all:?}");

@@ -36,6 +36,8 @@ pub struct CaptureReport {
     n_packets: u64,
     /// Packets that the program changed.
     pub n_changed: u64,
+    /// Packets that were captured with another link header, or none, and got one of Ethernet.
+    pub n_headers_made: u64,
     /// Packets that could not be run on, by reason.
     pub left_out: BTreeMap<String, u64>,
     total_ns: f64,
@@ -51,6 +53,7 @@ impl CaptureReport {
             verdicts: Verdicts::new(),
             n_packets: 0,
             n_changed: 0,
+            n_headers_made: 0,
             left_out: BTreeMap::new(),
             total_ns: 0.0,
             instructions: 0,
@@ -165,6 +168,7 @@ impl Report<'_> {
                 "verdicts": told.verdicts,
                 "changed": told.n_changed,
                 "written": told.written,
+                "headers_made": told.n_headers_made,
                 "left_out": told.left_out,
                 "instructions": rounded(instructions),
                 "ns": rounded(ns),
@@ -184,6 +188,10 @@ impl Report<'_> {
             (Some(file), n) => {
                 let _ = writeln!(text, "{} changed, written to {file}", packets(n));
             }
+        }
+        if told.n_headers_made > 0 {
+            let got = "got an Ethernet header, as they were captured without one";
+            let _ = writeln!(text, "{} {got}", packets(told.n_headers_made));
         }
         for (reason, count) in &told.left_out {
             let _ = writeln!(text, "{} left out: {reason}", packets(*count));

@@ -1,5 +1,6 @@
 //! `nonna sandbox run`: reads, verifies, runs, tells.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
@@ -11,7 +12,7 @@ use nonna_bpf::{Object, Program, ProgramIdx};
 use nonna_btf::Btf;
 use nonna_diag::Sources;
 use nonna_sandbox::context::{Input, verdict};
-use nonna_sandbox::pcap::{CaptureWriter, Captured};
+use nonna_sandbox::pcap::{CaptureWriter, Captured, ethernet};
 use nonna_sandbox::runtime::{EngineKind, Loaded, Repeated, RunError, Sandbox};
 use nonna_verifier::{Environment, verify};
 
@@ -132,12 +133,13 @@ fn over_capture(
     let mut told = CaptureReport::new(file, args.write_pcap.as_deref());
     for packet in given::capture(file)? {
         let packet = packet.map_err(|error| given::capture_trouble(file, error))?;
-        if packet.link != ETHERNET {
+        let Some(frame) = ethernet(packet.link, &packet.bytes) else {
             *told.left_out.entry(format!("link type {} instead of Ethernet", packet.link)).or_default() += 1;
             continue;
-        }
-        let input =
-            Input { attach_type: program.attach_type, packet: packet.bytes.clone(), ..Input::default() };
+        };
+        let is_made = matches!(frame, Cow::Owned(_));
+        let frame = frame.into_owned();
+        let input = Input { attach_type: program.attach_type, packet: frame.clone(), ..Input::default() };
         let repeated = match loaded.run_repeatedly(WANTED, &input, host, args.repeat) {
             Ok(repeated) => repeated,
             Err(RunError::Context(wrong)) => {
@@ -147,13 +149,14 @@ fn over_capture(
             Err(error) => return Err(run_trouble(error, loaded.object(), None)),
         };
         told.count(verdict_name(program, repeated.first.result), &repeated);
-        let Some(after) = repeated.first.packet.filter(|after| *after != packet.bytes) else { continue };
+        told.n_headers_made += u64::from(is_made);
+        let Some(after) = repeated.first.packet.filter(|after| *after != frame) else { continue };
         told.n_changed += 1;
         if let Some(writer) = &mut writer {
             // What the capture cut off is still missing.
             let cut = packet.original_bytes.saturating_sub(packet.bytes.len() as u32);
             let original_bytes = after.len() as u32 + cut;
-            let changed = Captured { original_bytes, bytes: after, ..packet };
+            let changed = Captured { original_bytes, bytes: after, link: ETHERNET, ..packet };
             let write = writer.write(&changed);
             write.with_context(|| format!("write {}", told.written.clone().unwrap_or_default()))?;
         }

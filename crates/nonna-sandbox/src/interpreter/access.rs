@@ -10,21 +10,32 @@ use crate::arithmetic::{atomic, sign_extend};
 use crate::host::Space;
 use crate::memory::{Access, AccessFault};
 
-/// The number that bytes in memory order are.
+/// The number that bytes in memory order are. Nothing here takes the address of a variable, not even for a function of the standard library:
+/// where such a call is not inlined, its caller's call of the next op is no jump any more, and every round of a loop would
+/// take a piece of the stack.
 #[inline(always)]
 pub(super) fn number<const N: usize>(bytes: [u8; N]) -> u64 {
-    let mut whole = [0; 8];
-    let start = if cfg!(target_endian = "little") { 0 } else { 8 - N };
-    whole[start..start + N].copy_from_slice(&bytes);
-    u64::from_ne_bytes(whole)
+    let mut whole = 0;
+    let mut index = 0;
+    while index < N {
+        let place = if cfg!(target_endian = "little") { index } else { N - 1 - index };
+        whole |= u64::from(bytes[index]) << (8 * place);
+        index += 1;
+    }
+    whole
 }
 
-/// The low bytes of a number, in memory order.
+/// The low bytes of a number, in memory order; as careful as [`number`].
 #[inline(always)]
 pub(super) fn low_bytes<const N: usize>(number: u64) -> [u8; N] {
-    let whole = number.to_ne_bytes();
-    let start = if cfg!(target_endian = "little") { 0 } else { 8 - N };
-    std::array::from_fn(|index| whole[start + index])
+    let mut bytes = [0; N];
+    let mut index = 0;
+    while index < N {
+        let place = if cfg!(target_endian = "little") { index } else { N - 1 - index };
+        bytes[index] = (number >> (8 * place)) as u8;
+        index += 1;
+    }
+    bytes
 }
 
 /// What a load puts into its register.
@@ -99,6 +110,26 @@ pub(super) fn load_missed<'a, const N: usize, const SIGNED: bool>(
     rest: &'a [Op],
     meter: i64,
 ) -> Outcome<'a> {
+    match looked_up::<N, SIGNED>(machine, op, rest) {
+        Some(value) => {
+            machine.registers[op.dst()] = value;
+            go(machine, rest, meter)
+        }
+        None => {
+            let address = machine.registers[op.src()].wrapping_add(op.displacement());
+            outside(machine, rest, meter, address, N, Access::Read)
+        }
+    }
+}
+
+/// What a load that missed puts into its register, if there is anything; by itself, so that no variable of it is in the way of the jump
+/// to the next op.
+#[inline(never)]
+fn looked_up<const N: usize, const SIGNED: bool>(
+    machine: &mut Machine<'_, '_, '_>,
+    op: &Op,
+    rest: &[Op],
+) -> Option<u64> {
     let address = machine.registers[op.src()].wrapping_add(op.displacement());
     let found = machine.windows.look_up(machine.run.memory, address, N, Access::Read);
     let bytes = found.ok().and_then(|window| {
@@ -115,10 +146,9 @@ pub(super) fn load_missed<'a, const N: usize, const SIGNED: bool>(
             }
             bytes
         }
-        None => return outside(machine, rest, meter, address, N, Access::Read),
+        None => return None,
     };
-    machine.registers[op.dst()] = loaded::<N, SIGNED>(bytes);
-    go(machine, rest, meter)
+    Some(loaded::<N, SIGNED>(bytes))
 }
 
 #[cold]

@@ -154,8 +154,8 @@ fn enter<'a>(
     let Some(frame_pointer) = machine.windows.open_frame(machine.run.memory, depth) else {
         return fault(machine, rest, meter, FaultKind::CallDepth);
     };
-    let mut kept = [0; 5];
-    kept.copy_from_slice(&machine.registers[6..=10]);
+    let [_, _, _, _, _, _, r6, r7, r8, r9, r10, ..] = machine.registers;
+    let kept = [r6, r7, r8, r9, r10];
     let may_goto_left = std::mem::replace(&mut machine.may_goto_left, MAY_GOTO_ROUNDS);
     machine.callers[machine.depth] = Caller { rest, kept, may_goto_left };
     machine.depth += 1;
@@ -187,10 +187,26 @@ pub(super) fn exit<'a>(
     };
     machine.depth = depth;
     machine.windows.close_frame(machine.run.memory, machine.run.depth + depth);
-    let caller = machine.callers[depth];
-    machine.registers[6..=10].copy_from_slice(&caller.kept);
-    machine.may_goto_left = caller.may_goto_left;
-    go(machine, caller.rest, meter + rest.len() as i64 - caller.rest.len() as i64)
+    let Caller { rest: next, kept: [r6, r7, r8, r9, r10], may_goto_left } = machine.callers[depth];
+    machine.registers[6] = r6;
+    machine.registers[7] = r7;
+    machine.registers[8] = r8;
+    machine.registers[9] = r9;
+    machine.registers[10] = r10;
+    machine.may_goto_left = may_goto_left;
+    go(machine, next, meter + rest.len() as i64 - next.len() as i64)
+}
+
+/// How a program goes on after a call of what is outside it.
+enum After {
+    /// With the next op.
+    Next,
+    /// Not before somebody has looked at the budget.
+    Look,
+    /// Not at all.
+    Stop,
+    /// With the return of the function that called.
+    Return,
 }
 
 /// A call of what is outside the program.
@@ -200,8 +216,8 @@ pub(super) fn call_out<'a>(
     rest: &'a [Op],
     meter: i64,
 ) -> Outcome<'a> {
-    let call = machine.calls[op.imm as usize];
-    outward(machine, op, rest, meter, call)
+    let after = called_out(machine, op, rest, meter);
+    go_on(machine, op, rest, meter, after)
 }
 
 /// The value is the address of a function of the program, or a helper's number.
@@ -211,32 +227,59 @@ pub(super) fn call_register<'a>(
     rest: &'a [Op],
     meter: i64,
 ) -> Outcome<'a> {
-    let value = machine.registers[op.src()];
-    if let Some(insn) = machine.program.function(value) {
+    if let Some(insn) = machine.program.function(machine.registers[op.src()]) {
         let code = machine.program.ops().from(insn);
         return enter(machine, op, rest, meter, code);
     }
+    let after = called_register(machine, op, rest, meter);
+    go_on(machine, op, rest, meter, after)
+}
+
+#[inline(always)]
+fn go_on<'a>(
+    machine: &mut Machine<'a, '_, '_>,
+    op: &'a Op,
+    rest: &'a [Op],
+    meter: i64,
+    after: After,
+) -> Outcome<'a> {
+    match after {
+        After::Next => go(machine, rest, machine.resume(rest)),
+        After::Look => look(machine, op, rest, meter),
+        After::Stop => halt(),
+        After::Return => exit(machine, op, rest, machine.resume(rest)),
+    }
+}
+
+/// What [`call_out`] does; by itself, so that no variable of it is in the way of the jump to the next op.
+#[inline(never)]
+fn called_out(machine: &mut Machine<'_, '_, '_>, op: &Op, rest: &[Op], meter: i64) -> After {
+    let call = machine.calls[op.imm as usize];
+    outward(machine, rest, meter, call)
+}
+
+/// What [`call_register`] does with the number of a helper.
+#[inline(never)]
+fn called_register(machine: &mut Machine<'_, '_, '_>, op: &Op, rest: &[Op], meter: i64) -> After {
+    let value = machine.registers[op.src()];
     let Ok(number) = u32::try_from(value) else {
-        return fault(machine, rest, meter, FaultKind::NoFunction(value));
+        machine.settle(rest, meter);
+        let insn = machine.insn_before(rest);
+        machine.run.fault(insn, FaultKind::NoFunction(value));
+        return After::Stop;
     };
     let call = match machine.program.helper(number) {
         Some(function) => Call::Helper(number, function),
         None => Call::Host(number),
     };
-    outward(machine, op, rest, meter, call)
+    outward(machine, rest, meter, call)
 }
 
 #[inline(always)]
-fn outward<'a>(
-    machine: &mut Machine<'a, '_, '_>,
-    op: &'a Op,
-    rest: &'a [Op],
-    meter: i64,
-    call: Call,
-) -> Outcome<'a> {
+fn outward(machine: &mut Machine<'_, '_, '_>, rest: &[Op], meter: i64, call: Call) -> After {
     machine.settle(rest, meter);
     if machine.run.meter.until_look <= 0 {
-        return look(machine, op, rest, meter);
+        return After::Look;
     }
     // A function that the helper calls back runs above the frames in use.
     machine.run.depth += machine.depth;
@@ -249,31 +292,21 @@ fn outward<'a>(
     machine.run.depth -= machine.depth;
     machine.registers[0] = result;
     machine.windows.refresh(machine.run.memory);
-    let meter = machine.resume(rest);
-    if machine.run.is_interrupted() {
-        return interrupted(machine, op, rest, meter, call);
-    }
-    go(machine, rest, meter)
+    if machine.run.is_interrupted() { interrupted(machine, rest, call) } else { After::Next }
 }
 
 /// A helper wants the run to stop, or the function that called it to return.
 #[cold]
 #[inline(never)]
-fn interrupted<'a>(
-    machine: &mut Machine<'a, '_, '_>,
-    op: &'a Op,
-    rest: &'a [Op],
-    meter: i64,
-    call: Call,
-) -> Outcome<'a> {
+fn interrupted(machine: &mut Machine<'_, '_, '_>, rest: &[Op], call: Call) -> After {
     if machine.run.is_stopped() {
         let insn = machine.insn_before(rest);
         machine.run.blame(insn, |error| match call {
             Call::Helper(number, _) | Call::Host(number) => FaultKind::Helper { number, error },
             _ => FaultKind::KernelFunction(error),
         });
-        return halt();
+        return After::Stop;
     }
     machine.run.take_return();
-    exit(machine, op, rest, meter)
+    After::Return
 }

@@ -10,16 +10,21 @@ pub mod binary;
 pub mod btf;
 pub mod btf_ext;
 pub mod cgroup;
+mod contexts;
 pub mod dns;
 pub mod instructions;
 pub mod ir;
 pub mod machine;
 pub mod object;
 pub mod procfs;
+pub mod proved_bytes;
+pub mod proved_machine;
+pub mod proved_programs;
 pub mod record;
 pub mod script;
 pub mod script_output;
 mod split;
+pub mod verify_object;
 
 /// One thing that reads input.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +59,11 @@ pub const TARGETS: &[Target] = targets![
     ir,
     object,
     procfs,
+    proved_bytes,
+    proved_machine,
+    proved_programs,
     record,
     script,
     script_output,
+    verify_object,
 ];

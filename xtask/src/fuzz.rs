@@ -18,8 +18,8 @@ use crate::workspace::Workspace;
 pub struct Options {
     /// Only this target; all without it
     target: Option<String>,
-    /// How long each target runs
-    #[arg(long, default_value_t = 3.0)]
+    /// How long all of them together run
+    #[arg(long, default_value_t = 45.0)]
     minutes: f64,
     /// Seed of the random numbers, to repeat a run; chosen by the clock without it
     #[arg(long)]
@@ -52,10 +52,11 @@ pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let programs = build(workspace, &folder, &chosen)?;
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.subsec_nanos());
     let seed = options.seed.unwrap_or_else(clock).max(1);
+    let minutes = options.minutes / chosen.len() as f64;
     let mut findings = Vec::new();
     for name in chosen {
-        println!("== {name}: {} minutes with --seed {seed}", options.minutes);
-        let run = Run { name, program: programs.join(name), folder: &folder, seed, options };
+        println!("== {name}: {minutes:.1} minutes with --seed {seed}");
+        let run = Run { name, program: programs.join(name), folder: &folder, seed, minutes, options };
         findings.extend(run.start()?);
     }
     for finding in &findings {
@@ -109,6 +110,7 @@ struct Run<'a> {
     program: PathBuf,
     folder: &'a Path,
     seed: u32,
+    minutes: f64,
     options: &'a Options,
 }
 
@@ -122,7 +124,7 @@ impl Run<'_> {
         let mut command = Command::new(&self.program);
         command
             .arg(format!("-artifact_prefix={}/", findings.display()))
-            .arg(format!("-max_total_time={}", (self.options.minutes * 60.0).ceil().max(1.0)))
+            .arg(format!("-max_total_time={}", (self.minutes * 60.0).ceil().max(1.0)))
             .arg(format!("-seed={}", self.seed))
             .arg(format!("-timeout={SLOW_SECONDS}"))
             .arg(format!("-rss_limit_mb={MEMORY_MB}"))

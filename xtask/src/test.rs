@@ -20,6 +20,9 @@ use crate::tally::Tally;
 use crate::tidy;
 use crate::workspace::Workspace;
 
+/// How long random programs are tried where changes are checked.
+const RANDOM_MINUTES: u32 = 5;
+
 /// Options of `cargo xtask test`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Options {
@@ -40,10 +43,11 @@ pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     // Optimised, the interpreter goes from op to op in another way than the tests of the workspace have seen.
     let mut optimised = vec!["test", "--quiet", "--release", "--config", "profile.release.lto='off'"];
     optimised.extend(["-p", "nonna-sandbox", "--lib"]);
-    optimised.extend(["instructions", "calls", "safety"].iter().flat_map(|test| ["--test", test]));
+    optimised.extend(["instructions", "calls", "safety", "level"].iter().flat_map(|test| ["--test", test]));
     step("the interpreter, optimised", || {
         one(&mut tally, workspace, "the interpreter, optimised", &optimised)
     })?;
+    step("random programs, judged and run", || random_programs(&mut tally, workspace))?;
     step("verdicts beside the kernel's", || {
         tally.add(parity::check(workspace)?);
         Ok(())
@@ -103,6 +107,21 @@ fn one(tally: &mut Tally, workspace: &Workspace, name: &str, args: &[&str]) -> R
         tally.pass();
     } else {
         tally.fail(&format!("{name}: cargo {} failed", args.join(" ")));
+    }
+    Ok(())
+}
+
+/// Random programs before the verifier and on the engines, from a new seed each time. On a machine that checks changes it goes on for
+/// minutes; the tests of the workspace have had a few thousand before.
+fn random_programs(tally: &mut Tally, workspace: &Workspace) -> Result<()> {
+    let minutes = if std::env::var_os("CI").is_some() { RANDOM_MINUTES } else { 1 };
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["test", "--quiet", "--release", "--config", "profile.release.lto='off'"]);
+    command.args(["-p", "nonna-sandbox", "--test", "soundness"]).env("NONNA_MINUTES", minutes.to_string());
+    if command.current_dir(&workspace.root).status().context("run cargo test")?.success() {
+        tally.pass();
+    } else {
+        tally.fail("random programs: the verifier or an engine broke its promise; the seed stands above");
     }
     Ok(())
 }

@@ -8,7 +8,8 @@
 //! A street test is a Markdown file whose blocks are the stages of one journey; the stages themselves come from the crate that
 //! runs them, so this room knows no front end and no loader.
 //!
-//! [`programs`] makes random programs that mean something, [`machine`] such as need nothing but memory. [`readability`] holds sentences to a school grade.
+//! [`programs`] makes random programs that mean something, [`machine`] such as need nothing but memory, [`mutation`] changes
+//! those that there are; `engines` (a feature) has them judged and run. [`readability`] holds sentences to a school grade.
 //!
 //! ```no_run
 //! use nonna_testkit::{KernelTest, Need, Outcome, Suite};
@@ -27,11 +28,14 @@
 
 mod cgroup;
 mod child;
+#[cfg(feature = "engines")]
+pub mod engines;
 mod gate;
 pub mod guest;
 mod isolate;
 mod leaks;
 pub mod machine;
+pub mod mutation;
 mod need;
 mod netlink;
 mod pins;

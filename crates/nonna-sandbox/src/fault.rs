@@ -29,6 +29,9 @@ pub enum FaultKind {
     /// It was linked with other maps than those of the run.
     #[error("the program was linked with other maps")]
     OtherMaps,
+    /// It was proved for another kind of context, or for memory of another length.
+    #[error("the program was proved for other arguments")]
+    OtherArguments,
     /// More instructions than the budget has.
     #[error("the budget of instructions is used up")]
     Instructions,

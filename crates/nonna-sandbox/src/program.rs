@@ -10,7 +10,7 @@ use nonna_bpf::{
     AtomicOp, Callee, DecodeError, Imm64, Insn, MapIdx, MemSize, Program, ProgramIdx, Reg, RelocationTarget,
     SlotMap, decode,
 };
-use nonna_verifier::{AccessFact, Facts, Verified};
+use nonna_verifier::{AccessFact, Facts, Given, Verified};
 
 use crate::helpers::{HelperFn, Helpers};
 use crate::interpreter::Ops;
@@ -347,6 +347,11 @@ impl Prepared {
     /// Whether it was proved that every run ends by itself.
     pub fn ends(&self) -> bool {
         self.facts.ends()
+    }
+
+    /// What must hold of the arguments that it is called with.
+    pub fn given(&self) -> Given {
+        self.facts.given()
     }
 
     /// The instruction at which the function starts that programs know by this address.

@@ -3,12 +3,14 @@
 //! Helpers get it as their last argument and say through it that the run must stop. It knows no instruction: how a program runs
 //! is the business of an [`Engine`].
 
+use nonna_verifier::Given;
+
 use crate::budget::{Budget, Meter};
 use crate::context::Context;
 use crate::fault::{Fault, FaultKind, Finished};
 use crate::host::{Answer, HelperError, Host};
 use crate::maps::Maps;
-use crate::memory::{Regions, Values};
+use crate::memory::{Access, Regions, Values};
 
 /// Tail calls in one run (`MAX_TAIL_CALL_CNT` in the kernel).
 const MAX_TAIL_CALLS: u32 = 33;
@@ -36,6 +38,11 @@ pub trait Engine {
     /// The values of maps whose addresses the program knows. It runs over those maps only.
     fn values(&self) -> Option<&Values> {
         None
+    }
+
+    /// What must hold of the arguments of its first instruction.
+    fn given(&self) -> Given {
+        Given::Anything
     }
 }
 
@@ -144,6 +151,20 @@ impl<'r, 'm> Run<'r, 'm> {
         engine.values().is_none_or(|values| self.maps.areas().own(values))
     }
 
+    /// Whether arguments are what a proof takes for granted.
+    #[inline]
+    fn holds(&self, given: Given, arguments: &[u64; 5]) -> bool {
+        match given {
+            Given::Anything => true,
+            Given::Context(program_type) => self.context.is_of(program_type, arguments[0]),
+            Given::Memory { bytes } => {
+                let length = usize::try_from(bytes).unwrap_or(usize::MAX);
+                let lent = || self.memory.check(arguments[0], length, Access::Write).is_ok();
+                arguments[1] == bytes && if bytes == 0 { arguments[0] == 0 } else { lent() }
+            }
+        }
+    }
+
     fn execute_function(
         &mut self,
         engine: &dyn Engine,
@@ -153,6 +174,10 @@ impl<'r, 'm> Run<'r, 'm> {
     ) -> Result<Finished, Fault> {
         if !self.fits(engine) {
             return Err(Fault { insn: entry, kind: FaultKind::OtherMaps });
+        }
+        // Other functions are entered with what the program itself gave them.
+        if entry == 0 && !self.holds(engine.given(), &arguments) {
+            return Err(Fault { insn: entry, kind: FaultKind::OtherArguments });
         }
         self.memory.close_frames(0);
         self.memory.lend_areas(self.maps.areas());
@@ -255,14 +280,16 @@ impl<'r, 'm> Run<'r, 'm> {
     /// helper must return; if there is no such program, or too many have gone before it, `None`, and nothing has happened.
     pub fn tail_call(&mut self, program: u32, context: u64) -> Option<u64> {
         let engine = self.programs?.program(program)?;
-        if self.tail_calls == MAX_TAIL_CALLS || !self.fits(engine) {
+        let arguments = [context, 0, 0, 0, 0];
+        if self.tail_calls == MAX_TAIL_CALLS || !self.fits(engine) || !self.holds(engine.given(), &arguments)
+        {
             return None;
         }
         self.tail_calls += 1;
         // The frame of the function that goes is the frame of the program that comes.
         let (depth, before) = (self.depth, self.engine.replace(engine));
         self.depth = depth.saturating_sub(1);
-        let result = engine.enter(0, [context, 0, 0, 0, 0], self);
+        let result = engine.enter(0, arguments, self);
         (self.depth, self.engine) = (depth, before);
         self.returns = 1;
         Some(result)

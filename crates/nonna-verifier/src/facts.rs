@@ -3,7 +3,7 @@
 //! Facts are by instruction index and hold for every run. They tell an engine where it may do without a check; an engine
 //! that ignores them is slower, never wrong. Nothing here decides whether a program is safe.
 
-use nonna_bpf::MapIdx;
+use nonna_bpf::{MapIdx, ProgramType};
 
 /// How an engine must treat the access that an instruction makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,9 +18,24 @@ pub enum AccessFact {
     Checked,
 }
 
+/// What a proof takes for granted of the values that a program is called with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Given {
+    /// Nothing.
+    Anything,
+    /// `r1` is the address of so many bytes that may be written, 0 where there are none; `r2` is their number.
+    Memory {
+        /// How many.
+        bytes: u64,
+    },
+    /// `r1` is the address of the context of a program of this type.
+    Context(ProgramType),
+}
+
 /// The facts of one program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
+    given: Given,
     accesses: Vec<AccessFact>,
     maps: Vec<Option<MapIdx>>,
     /// Instructions that a run takes at most; `None` where nothing shows that it ends.
@@ -32,6 +47,7 @@ impl Facts {
     /// Facts of a program of which nothing was proved.
     pub fn unproved(n_insns: usize) -> Self {
         Facts {
+            given: Given::Anything,
             accesses: vec![AccessFact::Checked; n_insns],
             maps: vec![None; n_insns],
             instructions: None,
@@ -41,12 +57,18 @@ impl Facts {
 
     /// Facts as the proof found them.
     pub(crate) fn proved(
+        given: Given,
         accesses: Vec<AccessFact>,
         maps: Vec<Option<MapIdx>>,
         instructions: u64,
         steps: u64,
     ) -> Self {
-        Facts { accesses, maps, instructions: Some(instructions), steps }
+        Facts { given, accesses, maps, instructions: Some(instructions), steps }
+    }
+
+    /// What must hold of the values that the program is called with.
+    pub fn given(&self) -> Given {
+        self.given
     }
 
     /// How to treat the access of an instruction, by index; instructions without access are `Direct` where a run comes.

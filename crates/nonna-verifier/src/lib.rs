@@ -20,7 +20,7 @@ mod structure;
 mod verified;
 
 pub use environment::{Environment, Rules};
-pub use facts::{AccessFact, Facts};
+pub use facts::{AccessFact, Facts, Given};
 pub use runtime::{Attached, MapDelta, MapEntry, Runtime};
 pub use slugs::SLUGS;
 pub use verified::{Level, Rejection, Verified, verify, verify_structure};

@@ -143,6 +143,8 @@ enum Form {
 #[derive(Debug)]
 pub struct Context {
     form: Form,
+    /// The type of program that it was made for; `None` for plain memory.
+    program_type: Option<ProgramType>,
     /// Where its bytes lie; `None` for plain memory.
     pages: Option<Pages>,
     address: u64,
@@ -163,6 +165,7 @@ impl Context {
     pub fn plain() -> Context {
         Context {
             form: Form::Plain,
+            program_type: None,
             pages: None,
             address: 0,
             has_result: false,
@@ -232,12 +235,26 @@ impl Context {
         let (found, effects) = (sock::Found::default(), Effects::default());
         let has_result = !input.arguments.is_empty()
             && matches!(input.attach_type, Some(AttachType::TraceFexit | AttachType::ModifyReturn));
-        Ok(Context { form, pages: Some(pages), address, has_result, found, effects })
+        Ok(Context {
+            form,
+            program_type: Some(program_type),
+            pages: Some(pages),
+            address,
+            has_result,
+            found,
+            effects,
+        })
     }
 
     /// What the program finds in `r1`; 0 for plain memory.
     pub fn address(&self) -> u64 {
         self.address
+    }
+
+    /// Whether this is the address of the context of a program of this type.
+    #[inline]
+    pub(crate) fn is_of(&self, program_type: ProgramType, address: u64) -> bool {
+        self.program_type == Some(program_type) && self.address == address
     }
 
     /// The packet as it is now: as a frame with its link header where the program's type has packets from the network, else the bytes that

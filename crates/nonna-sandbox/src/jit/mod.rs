@@ -26,6 +26,8 @@ mod pages;
 
 use std::sync::OnceLock;
 
+use nonna_verifier::Given;
+
 use crate::budget::Budget;
 use crate::fault::{Fault, FaultKind, Finished};
 use crate::helpers::{HelperFn, Helpers};
@@ -73,6 +75,7 @@ pub struct Code {
     main: u64,
     /// Whether every run ends by itself.
     ends: bool,
+    given: Given,
     /// Keeps the values there whose addresses stand in the code.
     values: Values,
 }
@@ -95,7 +98,14 @@ impl Code {
             compiled.entries.iter().map(|(insn, offset)| (*insn, pages.address(*offset))).collect();
         let main = addresses.first().map_or_else(|| pages.address(0), |(_, address)| *address);
         targets.addresses.set(addresses).expect("the targets are new");
-        Ok(Code { pages, targets, main, ends: program.ends(), values: program.values().clone() })
+        Ok(Code {
+            pages,
+            targets,
+            main,
+            ends: program.ends(),
+            given: program.given(),
+            values: program.values().clone(),
+        })
     }
 
     /// The machine code; the first bytes are its entrance.
@@ -142,5 +152,10 @@ impl Engine for Code {
     #[inline]
     fn values(&self) -> Option<&Values> {
         Some(&self.values)
+    }
+
+    #[inline]
+    fn given(&self) -> Given {
+        self.given
     }
 }

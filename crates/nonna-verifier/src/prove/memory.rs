@@ -3,7 +3,9 @@
 //! One rule for each kind of pointer, after `check_mem_access` and the functions that it calls in `kernel/bpf/verifier.c` (Linux
 //! 6.12). Arithmetic on pointers is in `step`.
 
-use nonna_bpf::{AtomicOp, Insn, Map, MapFlags, MapIdx, MapType, MemSize, Program, ProgramType, Reg, Width};
+use nonna_bpf::{
+    AtomicOp, AttachType, Insn, Map, MapFlags, MapIdx, MapType, MemSize, Program, ProgramType, Reg, Width,
+};
 
 use nonna_btf::TypeId;
 
@@ -14,7 +16,7 @@ use super::failure::Failure;
 use super::state::State;
 use super::step::Next;
 use super::value::{Kind, Pointer, Trust, Value};
-use crate::context::{self, AccessKind, SocketKind, Yield};
+use crate::context::{self, AccessKind, Layout, SocketKind, Yield};
 use crate::facts::AccessFact;
 use crate::numbers::Scalar;
 use crate::slugs;
@@ -28,6 +30,15 @@ pub(crate) enum Way {
 
 /// Bytes of `struct bpf_flow_keys`.
 const FLOW_KEYS_BYTES: i64 = 56;
+
+/// How an engine treats accesses to a context: how long it is is known of structures only; of records, registers and arguments whoever
+/// makes the context knows.
+fn context_fact(program_type: ProgramType, attach_type: Option<AttachType>) -> AccessFact {
+    match context::layout(program_type, attach_type) {
+        Layout::Fields { .. } => AccessFact::Direct,
+        _ => AccessFact::Checked,
+    }
+}
 
 impl Prover<'_> {
     pub(crate) fn program(&self) -> &Program {
@@ -202,7 +213,9 @@ impl Prover<'_> {
         bytes: i64,
         way: Way,
     ) -> Result<(), Failure> {
-        self.note(at, AccessFact::Direct);
+        // How long a tracepoint's buffer is is known where the program is attached.
+        let is_open = pointer.kind == Kind::TracepointBuffer;
+        self.note(at, if is_open { AccessFact::Checked } else { AccessFact::Direct });
         let (size, writable, what): (i64, bool, &str) = match pointer.kind {
             Kind::MapValue { map } => {
                 let map = self.map(map);
@@ -357,9 +370,9 @@ impl Prover<'_> {
         size: MemSize,
         signed: bool,
     ) -> Result<Value, Failure> {
-        self.note(at, AccessFact::Direct);
-        let place = self.context_place(at, register, pointer, offset)?;
         let (program_type, attach_type) = (self.program().program_type, self.program().attach_type);
+        self.note(at, context_fact(program_type, attach_type));
+        let place = self.context_place(at, register, pointer, offset)?;
         let found =
             context::access(program_type, attach_type, place, size.bytes() as u16, access_kind(signed))
                 .map_err(|refusal| self.bad_context(at, register, &refusal.to_string()))?;
@@ -419,9 +432,9 @@ impl Prover<'_> {
                 self.store_stack(state, at, register, &pointer, usize::from(depth), offset, size, value)
             }
             Kind::Context => {
-                self.note(at, AccessFact::Direct);
-                let place = self.context_place(at, register, &pointer, offset)?;
                 let (program_type, attach_type) = (self.program().program_type, self.program().attach_type);
+                self.note(at, context_fact(program_type, attach_type));
+                let place = self.context_place(at, register, &pointer, offset)?;
                 context::access(program_type, attach_type, place, size.bytes() as u16, AccessKind::Store)
                     .map_err(|refusal| self.bad_context(at, register, &refusal.to_string()))?;
                 Ok(())

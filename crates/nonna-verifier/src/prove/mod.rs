@@ -28,7 +28,7 @@ use nonna_btf::Btf;
 use rustc_hash::FxHashMap;
 
 use crate::environment::{Environment, Rules};
-use crate::facts::{AccessFact, Facts};
+use crate::facts::{AccessFact, Facts, Given};
 use crate::functions::Functions;
 use crate::slugs;
 
@@ -235,8 +235,12 @@ impl<'a> Prover<'a> {
 
     fn into_facts(self) -> Facts {
         let instructions = self.most_instructions(|rounds| rounds.all.max(1));
+        let given = match self.environment.rules {
+            Rules::Kernel => Given::Context(self.program().program_type),
+            Rules::Plain { memory_bytes } => Given::Memory { bytes: memory_bytes },
+        };
         let maps = self.call_maps.into_iter().map(Option::flatten).collect();
-        Facts::proved(self.facts, maps, instructions, self.steps)
+        Facts::proved(given, self.facts, maps, instructions, self.steps)
     }
 }
 

@@ -14,7 +14,7 @@ use nonna_diag::Sources;
 use nonna_sandbox::context::{Input, verdict};
 use nonna_sandbox::pcap::{CaptureWriter, Captured, ethernet};
 use nonna_sandbox::runtime::{EngineKind, Loaded, Repeated, RunError, Sandbox};
-use nonna_verifier::{Environment, verify};
+use nonna_verifier::{Environment, Rules, verify};
 
 use super::report::{CaptureReport, Report};
 use super::{fill, given, object};
@@ -31,7 +31,8 @@ pub fn run(args: &SandboxRunArgs, global: &Global) -> Outcome {
     let object = object::read(&args.file, args.program.as_deref(), fill::values(&args.entries))?;
     let program = object.programs[WANTED.0 as usize].clone();
     let types = object::kernel_types_for(&program);
-    let mut loaded = load(object, types.clone(), args)?;
+    let memory = args.on.memory.as_deref().map(|text| given::hex("--memory", text)).transpose()?;
+    let mut loaded = load(object, types.clone(), memory.as_ref().map(Vec::len), args)?;
     fill::from_file(&mut loaded, args.maps.as_deref())?;
     fill::from_texts(&mut loaded, &args.entries)?;
     let mut host = super::report::Lines::default();
@@ -39,8 +40,7 @@ pub fn run(args: &SandboxRunArgs, global: &Global) -> Outcome {
     if let Some(file) = &args.on.pcap {
         let told = over_capture(&mut loaded, &program, args, file, &mut host)?;
         report.capture(&told, &host)?;
-    } else if let Some(text) = &args.on.memory {
-        let mut memory = given::hex("--memory", text)?;
+    } else if let Some(mut memory) = memory {
         let before = memory.clone();
         let repeated = loaded.run_on_memory_repeatedly(WANTED, &mut memory, &mut host, args.repeat);
         let repeated = repeated.map_err(|error| run_trouble(error, loaded.object(), None))?;
@@ -66,7 +66,13 @@ pub fn run(args: &SandboxRunArgs, global: &Global) -> Outcome {
     Ok(Done::Fine)
 }
 
-fn load(object: Object, types: Option<Btf>, args: &SandboxRunArgs) -> Result<Loaded, Trouble> {
+/// Loads the object; memory of so many bytes is what the program runs on where it has no context.
+fn load(
+    object: Object,
+    types: Option<Btf>,
+    given_memory: Option<usize>,
+    args: &SandboxRunArgs,
+) -> Result<Loaded, Trouble> {
     let engine = match args.engine {
         Engine::Interpreter => EngineKind::Interpreter,
         #[cfg(target_arch = "x86_64")]
@@ -77,7 +83,11 @@ fn load(object: Object, types: Option<Btf>, args: &SandboxRunArgs) -> Result<Loa
         sandbox.load_unproved(&object)
     } else {
         let kernel_types = types.map(Arc::new);
-        let environment = Environment { kernel_types, ..Environment::default() };
+        let rules = match given_memory {
+            Some(bytes) => Rules::Plain { memory_bytes: bytes as u64 },
+            None => Rules::Kernel,
+        };
+        let environment = Environment { kernel_types, rules, ..Environment::default() };
         let verified = verify(object, &environment)
             .map_err(|rejection| Trouble::Refused(rejection.diagnostics, Sources::new()))?;
         sandbox.load(&verified)

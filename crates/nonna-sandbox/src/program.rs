@@ -205,13 +205,31 @@ impl Prepared {
         if !links.handles.is_empty() {
             prepared.values = links.maps.hold();
         }
+        prepared.close_dead_code();
         for relocation in &program.relocations {
             let insn = prepared.slots.index(relocation.slot);
             let insn = insn.ok_or(PrepareError { insn: 0, kind: PrepareErrorKind::Target })?;
+            if prepared.access(insn) == AccessFact::Unreached {
+                continue;
+            }
             prepared.link(insn, &relocation.target, links).map_err(|kind| PrepareError { insn, kind })?;
         }
         prepared.check()?;
         Ok(prepared)
+    }
+
+    /// Puts jumps to themselves where no run comes, as the kernel does (`sanitize_dead_code`): what stands there was not looked at by
+    /// the verifier and may be anything.
+    fn close_dead_code(&mut self) {
+        for (index, insn) in self.insns.iter_mut().enumerate() {
+            if self.facts.access(index) == AccessFact::Unreached {
+                *insn = match insn {
+                    // It must take as many slots as before.
+                    Insn::LoadImm64 { .. } => Insn::LoadImm64 { dst: Reg::R0, value: Imm64::Value(0) },
+                    _ => Insn::Goto { offset: -1 },
+                };
+            }
+        }
     }
 
     /// Fills in what a relocation names.

@@ -58,6 +58,7 @@ fn is_want_of_host(error: &RunError) -> bool {
             | FaultKind::CallDepth
             | FaultKind::NoFunction(_)
             | FaultKind::OtherMaps
+            | FaultKind::OtherArguments
             | FaultKind::Instructions
             | FaultKind::Time => false,
         },

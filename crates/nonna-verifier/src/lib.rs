@@ -15,7 +15,7 @@ pub mod numbers;
 mod prove;
 mod registers;
 mod runtime;
-mod slugs;
+pub mod slugs;
 mod structure;
 mod verified;
 

@@ -16,7 +16,7 @@ use crate::outcome::Trouble;
 const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
 
 /// The kernel's types, where there is a kernel that shows them.
-fn kernel_types() -> Option<Btf> {
+pub fn kernel_types() -> Option<Btf> {
     Btf::parse(std::fs::read(KERNEL_TYPES).ok()?).ok()
 }
 

@@ -14,7 +14,8 @@ use nonna_diag::Sources;
 use nonna_sandbox::context::{Input, verdict};
 use nonna_sandbox::pcap::{CaptureWriter, Captured, ethernet};
 use nonna_sandbox::runtime::{EngineKind, Loaded, Repeated, RunError, Sandbox};
-use nonna_verifier::{Environment, Rules, verify};
+use nonna_verifier::slugs::NOT_MODELLED;
+use nonna_verifier::{Environment, Rejection, Rules, Verified, verify};
 
 use super::report::{CaptureReport, Report};
 use super::{fill, given, object};
@@ -82,13 +83,11 @@ fn load(
     let loaded = if args.unverified {
         sandbox.load_unproved(&object)
     } else {
-        let kernel_types = types.map(Arc::new);
         let rules = match given_memory {
             Some(bytes) => Rules::Plain { memory_bytes: bytes as u64 },
             None => Rules::Kernel,
         };
-        let environment = Environment { kernel_types, rules, ..Environment::default() };
-        let verified = verify(object, &environment)
+        let verified = verified(object, types, rules)
             .map_err(|rejection| Trouble::Refused(rejection.diagnostics, Sources::new()))?;
         sandbox.load(&verified)
     };
@@ -96,6 +95,23 @@ fn load(
         message: error.to_string(),
         help: vec!["docs/sandbox.md lists the maps that the sandbox has".to_owned()],
     })
+}
+
+/// Verifies an object. Few programs read the kernel's types though their context does without, and reading those types takes longer
+/// than all else, so they are read where their want is why a program was refused.
+fn verified(object: Object, types: Option<Btf>, rules: Rules) -> Result<Verified, Rejection> {
+    let with = |types: Option<Btf>| Environment {
+        kernel_types: types.map(Arc::new),
+        rules,
+        ..Environment::default()
+    };
+    let is_without = types.is_none();
+    match verify(object, &with(types)) {
+        Err(refused) if is_without && refused.diagnostics.iter().any(|why| *why.slug == NOT_MODELLED) => {
+            verify(*refused.object, &with(object::kernel_types()))
+        }
+        other => other,
+    }
 }
 
 /// Why a run failed, in words.

@@ -35,6 +35,15 @@ pub struct Edit {
     pub replacement: String,
 }
 
+/// A step on the way to what is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The place, where it is known.
+    pub span: Option<Span>,
+    /// What happens there.
+    pub message: String,
+}
+
 /// Something wrong with, or worth knowing about, a user's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -46,6 +55,8 @@ pub struct Diagnostic {
     pub message: String,
     /// Places, the primary one first. Empty only where no text is to blame.
     pub labels: Vec<Label>,
+    /// How it comes to that, in order, up to the primary place; empty where there is no way to tell of.
+    pub path: Vec<Step>,
     /// Further facts.
     pub notes: Vec<String>,
     /// What to do.
@@ -62,6 +73,7 @@ impl Diagnostic {
             severity: slug.severity,
             message: message.into(),
             labels: Vec::new(),
+            path: Vec::new(),
             notes: Vec::new(),
             help: Vec::new(),
             fix: None,
@@ -72,6 +84,13 @@ impl Diagnostic {
     #[must_use]
     pub fn label(mut self, span: Span, message: impl Into<String>) -> Self {
         self.labels.push(Label { span, message: message.into() });
+        self
+    }
+
+    /// Adds a step to the way there.
+    #[must_use]
+    pub fn step(mut self, span: Option<Span>, message: impl Into<String>) -> Self {
+        self.path.push(Step { span, message: message.into() });
         self
     }
 

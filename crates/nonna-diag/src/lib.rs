@@ -11,7 +11,7 @@ mod render;
 mod slug;
 mod source;
 
-pub use diagnostic::{Diagnostic, Edit, Label, Severity};
+pub use diagnostic::{Diagnostic, Edit, Label, Severity, Step};
 pub use near::nearest;
 pub use render::{Format, render};
 pub use slug::SlugInfo;

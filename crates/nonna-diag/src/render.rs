@@ -81,10 +81,13 @@ mod tests {
         let diagnostic = Diagnostic::new(&SLUG, "cannot compare an integer with a string")
             .label(Span::new(id, 24, 31), "this is a string")
             .label(Span::new(id, 17, 20), "`pid` is an integer")
+            .step(Some(Span::new(id, 17, 20)), "`pid` is read")
+            .step(Some(Span::new(id, 21, 23)), "both sides are compared")
             .note("numbers and strings never compare equal")
             .help("to match the command name, use `comm`")
             .fix(Span::new(id, 17, 20), "comm");
-        (vec![diagnostic, Diagnostic::new(&SLUG, "no place to show")], sources)
+        let nowhere = Diagnostic::new(&SLUG, "no place to show").step(None, "a step without a place");
+        (vec![diagnostic, nowhere], sources)
     }
 
     #[test]

@@ -15,6 +15,15 @@ pub(super) fn object(diagnostic: &Diagnostic, sources: &Sources) -> Value {
             place
         })
         .collect();
+    let path: Vec<Value> = diagnostic
+        .path
+        .iter()
+        .map(|step| {
+            let mut place = step.span.map_or_else(|| json!({}), |span| place(span, sources));
+            place["message"] = json!(step.message);
+            place
+        })
+        .collect();
     let fix = diagnostic.fix.as_ref().map(|fix| {
         let mut place = place(fix.span, sources);
         place["replacement"] = json!(fix.replacement);
@@ -25,6 +34,7 @@ pub(super) fn object(diagnostic: &Diagnostic, sources: &Sources) -> Value {
         "severity": diagnostic.severity.name(),
         "message": diagnostic.message,
         "labels": labels,
+        "path": path,
         "notes": diagnostic.notes,
         "help": diagnostic.help,
         "fix": fix,

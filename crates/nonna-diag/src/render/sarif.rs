@@ -47,6 +47,17 @@ fn result(diagnostic: &Diagnostic, sources: &Sources) -> Value {
             out["relatedLocations"] = json!(related);
         }
     }
+    if !diagnostic.path.is_empty() {
+        let steps: Vec<Value> = diagnostic
+            .path
+            .iter()
+            .map(|step| match step.span {
+                Some(span) => json!({ "location": location(span, &step.message, sources) }),
+                None => json!({ "location": { "message": { "text": step.message } } }),
+            })
+            .collect();
+        out["codeFlows"] = json!([{ "threadFlows": [{ "locations": steps }] }]);
+    }
     if let Some(fix) = &diagnostic.fix {
         out["fixes"] = json!([{ "artifactChanges": [{
             "artifactLocation": { "uri": name(fix.span, sources) },

@@ -12,6 +12,7 @@ mod helper;
 mod hook;
 mod insn;
 mod kinds;
+mod lines;
 mod object;
 mod section;
 mod setting;

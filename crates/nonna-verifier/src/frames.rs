@@ -18,15 +18,24 @@ const MAX_FRAMES: usize = 8;
 /// For each register, its constant distance from the frame pointer in bytes, where it has one.
 type Offsets = [Option<i64>; 11];
 
-/// Reports accesses outside the frame, chains of calls that use too much, and recursion.
-pub(crate) fn check(checked: &mut Checked<'_>) {
+/// Bytes of stack that the deepest chain of calls uses.
+pub(crate) fn bytes(checked: &mut Checked<'_>) -> u32 {
+    u32::try_from(deepest_chain(checked).bytes).unwrap_or(u32::MAX)
+}
+
+fn deepest_chain(checked: &mut Checked<'_>) -> Chain {
     let mut depths = Vec::with_capacity(checked.functions.len());
     for function in 0..checked.functions.len() {
         depths.push(frame_bytes(checked, function));
     }
     let calls = calls(checked);
     let mut visits = vec![Visit::New; depths.len()];
-    let chain = deepest(checked, &depths, &calls, 0, &mut visits);
+    deepest(checked, &depths, &calls, 0, &mut visits)
+}
+
+/// Reports accesses outside the frame, chains of calls that use too much, and recursion.
+pub(crate) fn check(checked: &mut Checked<'_>) {
+    let chain = deepest_chain(checked);
     let at = chain.through.unwrap_or(0);
     if chain.frames > MAX_FRAMES {
         let message = format!("calls go {} functions deep from here; {MAX_FRAMES} are allowed", chain.frames);

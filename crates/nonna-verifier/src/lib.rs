@@ -23,4 +23,5 @@ pub use environment::{Environment, Rules};
 pub use facts::{AccessFact, Facts, Given};
 pub use runtime::{Attached, MapDelta, MapEntry, Runtime};
 pub use slugs::SLUGS;
-pub use verified::{Level, Rejection, Verified, verify, verify_structure};
+pub use structure::stack_bytes;
+pub use verified::{Level, Rejection, Verified, judge, verify, verify_lines, verify_structure};

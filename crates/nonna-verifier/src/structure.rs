@@ -53,6 +53,11 @@ pub(crate) enum Extent {
     Shape,
 }
 
+/// Whether what a proof relies on holds for every program.
+pub(crate) fn is_sound(object: &Object) -> bool {
+    object.programs.iter().all(|program| check(object, program, Extent::Shape).is_empty())
+}
+
 /// Every structural reason against a program; empty where there is none.
 pub(crate) fn check(object: &Object, program: &Program, extent: Extent) -> Vec<Diagnostic> {
     if program.insns.is_empty() {
@@ -75,6 +80,13 @@ pub(crate) fn check(object: &Object, program: &Program, extent: Extent) -> Vec<D
         }
     }
     checked.diagnostics
+}
+
+/// Bytes of stack that a program uses over its deepest chain of calls, as kernels count them: each frame in steps of 32.
+pub fn stack_bytes(program: &Program) -> u32 {
+    let slots = SlotMap::new(&program.insns);
+    let functions = Functions::find(&program.insns, &slots);
+    frames::bytes(&mut Checked { program, slots, functions, diagnostics: Vec::new() })
 }
 
 fn check_encoding(checked: &mut Checked<'_>) {

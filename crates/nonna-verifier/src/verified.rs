@@ -1,7 +1,7 @@
 //! `Verified`: an object with what was proved about it.
 
 use nonna_bpf::{Object, ProgramIdx};
-use nonna_diag::Diagnostic;
+use nonna_diag::{Diagnostic, Sources};
 
 use crate::environment::Environment;
 use crate::explain;
@@ -59,6 +59,52 @@ pub struct Rejection {
 ///
 /// [`Rejection`] with every structural reason; where there is none, with the first broken rule of each program.
 pub fn verify(object: Object, environment: &Environment) -> Result<Verified, Rejection> {
+    verify_told(object, environment, None)
+}
+
+/// As [`verify`], and tells more where it refuses: in terms of the source lines, whose texts are `sources`, and with edits that
+/// were tried on a copy of the program. That takes several times as long as the proof.
+///
+/// # Errors
+///
+/// As [`verify`].
+pub fn verify_lines(
+    object: Object,
+    environment: &Environment,
+    sources: &Sources,
+) -> Result<Verified, Rejection> {
+    verify_told(object, environment, Some(sources))
+}
+
+/// Judges one program by itself, as [`verify_lines`] would; nothing can run by this alone.
+///
+/// # Errors
+///
+/// The reasons against it, at least one.
+///
+/// # Panics
+///
+/// If the object has no such program.
+pub fn judge(
+    object: &Object,
+    program: ProgramIdx,
+    environment: &Environment,
+    sources: &Sources,
+) -> Result<Facts, Vec<Diagnostic>> {
+    let index = program.0 as usize;
+    let structure = structure::check(object, &object.programs[index], Extent::Shape);
+    if !structure.is_empty() {
+        return Err(structure);
+    }
+    prove::prove(object, index, environment)
+        .map_err(|failure| vec![explain::diagnostic(object, index, environment, &failure, Some(sources))])
+}
+
+fn verify_told(
+    object: Object,
+    environment: &Environment,
+    sources: Option<&Sources>,
+) -> Result<Verified, Rejection> {
     let mut facts = Vec::with_capacity(object.programs.len());
     let mut diagnostics: Vec<Diagnostic> = object
         .programs
@@ -71,7 +117,9 @@ pub fn verify(object: Object, environment: &Environment) -> Result<Verified, Rej
     for program in 0..object.programs.len() {
         match prove::prove(&object, program, environment) {
             Ok(found) => facts.push(found),
-            Err(failure) => diagnostics.push(explain::diagnostic(&object.programs[program], &failure)),
+            Err(failure) => {
+                diagnostics.push(explain::diagnostic(&object, program, environment, &failure, sources));
+            }
         }
     }
     if diagnostics.is_empty() {

@@ -107,6 +107,7 @@ impl Prover<'_> {
                     self.slots.slot(held.insn)
                 );
                 return Err(Failure::new(&slugs::LEAKED_REFERENCE, at, message)
+                    .origin(held.insn)
                     .help("release it before the callback returns"));
             }
         }

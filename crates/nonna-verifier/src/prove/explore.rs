@@ -29,9 +29,9 @@ const MAX_KEPT: usize = 128;
 /// Merges of states at one place before they widen. Between the heads of loops paths only come by so often as there are ways.
 const MAX_JOINS: u32 = 256;
 /// Steps before a program counts as too complex; kernels stop at a million instructions too.
-const MAX_STEPS: u64 = 1_000_000;
+pub(crate) const MAX_STEPS: u64 = 1_000_000;
 /// The same for the attempts that walk rounds one by one, which are for small loops.
-const MAX_STEPS_BY_ROUNDS: u64 = 150_000;
+pub(crate) const MAX_STEPS_BY_ROUNDS: u64 = 150_000;
 
 pub(crate) type NodeIdx = u32;
 
@@ -152,19 +152,19 @@ impl Prover<'_> {
                 match self.arrive(&mut path, scope, rounds) {
                     Ok(Arrival::Goes) => {}
                     Ok(Arrival::Ends) => break,
-                    Err(failure) => return Err((failure.with_trail(&path.trail), path.node)),
+                    Err(failure) => return Err((self.blame(failure, &path), path.node)),
                 }
             }
             self.steps += 1;
             if self.ascending == 0 {
                 self.count_instruction(&path);
             }
-            if self.steps > if self.rounds_first > 0 { MAX_STEPS_BY_ROUNDS } else { MAX_STEPS } {
-                return Err((self.too_complex(path.insn).with_trail(&path.trail), path.node));
+            if self.steps > self.max_steps {
+                return Err((self.blame(self.too_complex(path.insn), &path), path.node));
             }
             let next = match self.step(&mut path) {
                 Ok(next) => next,
-                Err(failure) => return Err((failure.with_trail(&path.trail), path.node)),
+                Err(failure) => return Err((self.blame(failure, &path), path.node)),
             };
             arrives = true;
             match next {
@@ -197,19 +197,25 @@ impl Prover<'_> {
                 Next::Rounds(callback) => {
                     let entered = self.enter_callback(&mut path, *callback, pending);
                     if let Err(failure) = entered {
-                        return Err((failure.with_trail(&path.trail), path.node));
+                        return Err((self.blame(failure, &path), path.node));
                     }
                     break;
                 }
                 Next::RoundDone => match self.callback_round(&mut path, pending, scope, rounds) {
                     Ok(()) => break,
-                    Err(failure) => return Err((failure.with_trail(&path.trail), path.node)),
+                    Err(failure) => return Err((self.blame(failure, &path), path.node)),
                 },
                 Next::End => break,
             }
         }
         self.finish(path.node);
         Ok(())
+    }
+
+    /// A failure of this path. What breaks under a guess is overlooked, so nobody asks what was known there.
+    fn blame(&self, failure: Failure, path: &Path) -> Failure {
+        let kept = self.ascending == 0 || failure.is_final();
+        failure.on(path, kept)
     }
 
     /// Notes that an instruction was judged inside these loops.

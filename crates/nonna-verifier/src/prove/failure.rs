@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use nonna_diag::SlugInfo;
 
-use super::explore::Decision;
+use super::explore::{Decision, Path};
+use super::state::State;
 
 /// A broken rule.
 #[derive(Debug, Clone)]
@@ -21,9 +22,26 @@ pub(crate) struct Failure {
     pub(crate) help: String,
     /// The register whose value is to blame.
     pub(crate) register: Option<u8>,
+    /// The instruction that began what is to blame: that acquired, or that took a lock.
+    pub(crate) origin: Option<u32>,
+    /// The bytes that were wanted, where they are what is to blame.
+    pub(crate) wanted: Option<Wanted>,
     /// The decisions that led there.
     pub(crate) trail: Option<Rc<Decision>>,
+    /// What was known there; only of failures that nothing undoes.
+    pub(crate) state: Option<Box<State>>,
+    /// Where the walk began, and how many functions were active above it.
+    pub(crate) start: (u32, u32),
     is_final: bool,
+}
+
+/// Bytes that an access or a helper wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// From what the register holds.
+    pub(crate) offset: i32,
+    /// How many.
+    pub(crate) bytes: i32,
 }
 
 impl Failure {
@@ -34,7 +52,11 @@ impl Failure {
             message: message.into(),
             help: String::new(),
             register: None,
+            origin: None,
+            wanted: None,
             trail: None,
+            state: None,
+            start: (0, 0),
             is_final: false,
         }
     }
@@ -59,9 +81,31 @@ impl Failure {
         self.is_final
     }
 
-    pub(crate) fn with_trail(mut self, trail: &Option<Rc<Decision>>) -> Failure {
+    pub(crate) fn origin(mut self, insn: usize) -> Failure {
+        self.origin = u32::try_from(insn).ok();
+        self
+    }
+
+    pub(crate) fn wanted(mut self, offset: i64, bytes: i64) -> Failure {
+        if let (Ok(offset), Ok(bytes)) = (i32::try_from(offset), i32::try_from(bytes)) {
+            self.wanted = Some(Wanted { offset, bytes });
+        }
+        self
+    }
+
+    /// Notes where the walk began.
+    pub(crate) fn started(mut self, insn: usize, depth: usize) -> Failure {
+        self.start = (insn as u32, depth as u32);
+        self
+    }
+
+    /// Notes the path that broke the rule, and what was known on it where that is asked for.
+    pub(crate) fn on(mut self, path: &Path, with_state: bool) -> Failure {
         if self.trail.is_none() {
-            self.trail.clone_from(trail);
+            self.trail.clone_from(&path.trail);
+        }
+        if with_state && self.state.is_none() {
+            self.state = Some(Box::new(path.state.clone()));
         }
         self
     }

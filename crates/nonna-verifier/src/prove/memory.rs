@@ -268,7 +268,7 @@ impl Prover<'_> {
         let start = pointer.offset.saturating_add(offset);
         let least = ranges.signed_min.saturating_add(start);
         if least < 0 {
-            let mut failure = self.outside(at, register, what);
+            let mut failure = self.outside(at, register, what).wanted(offset, bytes);
             if !pointer.is_fixed() {
                 failure.message =
                     format!("this may reach before the start of {what}: the index may be below 0");
@@ -283,7 +283,7 @@ impl Prover<'_> {
             most
         };
         if most > size as u64 {
-            let mut failure = self.outside(at, register, what);
+            let mut failure = self.outside(at, register, what).wanted(offset, bytes);
             failure.message = if pointer.is_fixed() {
                 format!("this reaches to byte {most} of {what}, which has {size}")
             } else if ranges.unsigned_max > u64::from(u32::MAX) {
@@ -325,12 +325,16 @@ impl Prover<'_> {
             let message = if start < 0 || variable.signed_min < 0 {
                 "this may read before the start of the packet".to_owned()
             } else {
-                format!(
-                    "this touches bytes {start} to {} of the packet, but it was only shown that {range} are there",
-                    start + bytes - 1
-                )
+                let touched = match bytes {
+                    1 => format!("byte {start}"),
+                    _ => format!("bytes {start} to {}", start + bytes - 1),
+                };
+                let shown =
+                    if range == 0 { "no byte is".to_owned() } else { format!("only {range} bytes are") };
+                format!("this touches {touched} of the packet, but {shown} known to be there")
             };
-            return Err(Failure::new(&slugs::PACKET_BOUNDS, at, message).register(register).help(format!(
+            let failure = Failure::new(&slugs::PACKET_BOUNDS, at, message).wanted(offset, bytes);
+            return Err(failure.register(register).help(format!(
                 "compare first: `if (data + {} > data_end) return …;`",
                 (start + bytes).max(1)
             )));

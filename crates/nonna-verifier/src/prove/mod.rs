@@ -6,20 +6,20 @@
 
 mod branch;
 mod calls;
-mod demand;
+pub(crate) mod demand;
 mod end;
 mod explore;
 mod failure;
 mod fields;
-mod flow;
+pub(crate) mod flow;
 mod hook;
 mod memory;
 mod stack;
-mod state;
+pub(crate) mod state;
 mod step;
 mod summary;
 mod typed;
-mod value;
+pub(crate) mod value;
 
 use std::rc::Rc;
 
@@ -71,6 +71,8 @@ pub(crate) struct Prover<'a> {
     seen: Seen,
     fresh: Id,
     steps: u64,
+    /// Steps before the program counts as too complex.
+    max_steps: u64,
     /// Instructions judged, by the loops that they are in.
     visits: FxHashMap<u64, (Vec<u32>, u64)>,
     rounds: FxHashMap<u32, Rounds>,
@@ -85,10 +87,22 @@ pub(crate) struct Prover<'a> {
 
 /// Proves a program whose structure is sound.
 pub(crate) fn prove(object: &Object, program: usize, environment: &Environment) -> Result<Facts, Failure> {
+    prove_within(object, program, environment, u64::MAX)
+}
+
+/// As [`prove`]; a program that takes more steps counts as too complex.
+pub(crate) fn prove_within(
+    object: &Object,
+    program: usize,
+    environment: &Environment,
+    max_steps: u64,
+) -> Result<Facts, Failure> {
     let mut refused = None;
     for rounds_first in ROUNDS_FIRST {
         let mut prover = Prover::new(object, program, environment);
         prover.rounds_first = rounds_first;
+        prover.max_steps =
+            max_steps.min(if rounds_first > 0 { explore::MAX_STEPS_BY_ROUNDS } else { explore::MAX_STEPS });
         match prover.walk_all() {
             Ok(()) => return Ok(prover.into_facts()),
             // What was found on single rounds is nearest to the truth, unless there were too many of them.
@@ -147,6 +161,7 @@ impl<'a> Prover<'a> {
             seen: Seen::default(),
             fresh: 0,
             steps: 0,
+            max_steps: explore::MAX_STEPS,
             visits: FxHashMap::default(),
             rounds: FxHashMap::default(),
             ascending: 0,
@@ -223,8 +238,9 @@ impl<'a> Prover<'a> {
 
     fn walk_from(&mut self, insn: usize, state: State) -> Result<(), Failure> {
         let node = self.root();
+        let depth = state.depth();
         let path = Path { insn, state, node, loops: Vec::new(), trail: None, begins_round: false };
-        self.run(path, None).map(|_| ())
+        self.run(path, None).map(|_| ()).map_err(|failure| failure.started(insn, depth))
     }
 
     fn too_complex(&self, insn: usize) -> Failure {

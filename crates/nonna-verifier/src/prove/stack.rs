@@ -100,7 +100,7 @@ impl Prover<'_> {
             } else {
                 "this may reach outside the frame on the stack: nothing bounds the index".to_owned()
             };
-            return Err(Failure::new(&slugs::STACK_ACCESS, at, message).register(register).help(
+            return Err(Failure::new(&slugs::STACK_ACCESS, at, message).register(register).wanted(offset, bytes).help(
                 "keep the offset between -512 and -1; compare a variable index with the array's length first",
             ));
         }
@@ -157,6 +157,7 @@ impl Prover<'_> {
                     format!("the stack byte at {place} is read here, but nothing was written to it");
                 return Err(Failure::new(&slugs::UNINITIALIZED_STACK, at, message)
                     .register(register)
+                    .wanted(first, end - first)
                     .help("set the variable first, as in `struct key k = {};` (padding too)"));
             }
         }

@@ -7,8 +7,10 @@
 //! compares it or not. Everything that this file finds is checked again at each way back, so a wrong guess costs
 //! time and nothing else.
 
+use std::rc::Rc;
+
 use super::Prover;
-use super::explore::{Active, NodeIdx, Path, Scope};
+use super::explore::{Active, Decision, NodeIdx, Path, Scope};
 use super::failure::Failure;
 use super::flow::NO_LOOP;
 use super::state::{Content, State};
@@ -421,6 +423,8 @@ impl Prover<'_> {
         };
         start.loops.push(Active { which, depth, instance: Some(instance), rounds: 0, tries: 0 });
         if let Some(callback) = callback {
+            let before = start.trail.take();
+            start.trail = Some(Rc::new(Decision { insn: callback.call, taken: true, before }));
             callback.enter(&mut start);
         }
         let scope = Scope { instance };
@@ -448,11 +452,15 @@ impl Prover<'_> {
     }
 
     fn go_on(&mut self, path: &Path, callback: &Callback, pending: &mut Vec<Path>) {
+        let decide =
+            |taken| Some(Rc::new(Decision { insn: callback.call, taken, before: path.trail.clone() }));
         let mut inside = path.clone();
+        inside.trail = decide(true);
         callback.enter(&mut inside);
         self.add_pending(path.node);
         pending.push(inside);
         let mut after = path.clone();
+        after.trail = decide(false);
         after.loops.pop();
         callback.leave(&mut after);
         self.add_pending(path.node);

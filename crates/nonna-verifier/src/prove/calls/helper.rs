@@ -107,9 +107,10 @@ impl Prover<'_> {
             return Err(Failure::new(&slugs::MUST_NOT_SLEEP, at, message)
                 .help("use a sleepable hook (`.s`), outside of RCU sections"));
         }
-        if state.lock.is_some() && helper.name() != "bpf_spin_unlock" {
+        if let Some(lock) = state.lock.filter(|_| helper.name() != "bpf_spin_unlock") {
             let message = format!("`{helper}` is called while a lock is held");
             return Err(Failure::new(&slugs::LOCK_HELD, at, message)
+                .origin(lock.insn)
                 .help("unlock first; hold locks over plain loads and stores only"));
         }
         Ok(helper)

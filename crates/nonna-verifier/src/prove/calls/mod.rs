@@ -88,17 +88,18 @@ impl Prover<'_> {
         if let Some(held) = state.references.first() {
             let message =
                 format!("{why}, but what instruction {} acquired is still held", self.slots.slot(held.insn));
-            let mut failure = Failure::new(&slugs::LEAKED_REFERENCE, at, message)
-                .help("release it on every path, also on those that leave early");
-            failure.register = None;
-            return Err(failure);
+            return Err(Failure::new(&slugs::LEAKED_REFERENCE, at, message)
+                .origin(held.insn)
+                .help("release it on every path, also on those that leave early"));
         }
         if let Some(lock) = state.lock {
             let message = format!(
                 "{why}, but the lock taken at instruction {} is still held",
                 self.slots.slot(lock.insn)
             );
-            return Err(Failure::new(&slugs::LOCK_HELD, at, message).help("unlock on every path before"));
+            return Err(Failure::new(&slugs::LOCK_HELD, at, message)
+                .origin(lock.insn)
+                .help("unlock on every path before"));
         }
         if state.rcu > 0 {
             return Err(Failure::new(

@@ -1,0 +1,253 @@
+//! An index or a length that nothing bounds is compared with what there is.
+
+use nonna_bpf::{AluOp, Callee, Helper, Insn, JumpOp, Operand, Reg, Width};
+
+use super::super::trace::{Made, NodeIdx, Place, Trace};
+use super::super::value::size_of;
+use super::super::{Case, words};
+use super::patch::Patch;
+use super::{Candidate, Leave, Piece, check_lines, leave, skip_if, statement_before};
+use crate::prove::value::{Kind, Pointer, Value};
+
+/// Compares the index where it becomes an address.
+pub(super) fn index_candidates(case: &Case<'_>) -> Vec<Candidate> {
+    let Some(trace) = case.trace.as_ref() else { return Vec::new() };
+    if let Insn::Call(_) = case.shape.insns[case.failure.insn] {
+        return argument_candidates(case);
+    }
+    let Some(displaced) = Displaced::find(case, trace) else { return Vec::new() };
+    displaced.candidates(case, trace)
+}
+
+/// A pointer that a number was added to.
+struct Displaced {
+    /// The number.
+    index: NodeIdx,
+    /// The instruction that adds it, and its visit.
+    sum: (usize, u32),
+    /// The largest value of it that keeps the access inside.
+    most: i64,
+}
+
+impl Displaced {
+    fn find(case: &Case<'_>, trace: &Trace) -> Option<Displaced> {
+        let state = case.failure.state.as_ref()?;
+        let at = case.failure.insn;
+        let register = case.failure.register?;
+        let Value::Pointer(pointer) = state.register(register) else { return None };
+        // Pointer arithmetic itself may be refused: then the number is an operand.
+        if let Insn::Alu { op: AluOp::Add, dst, src: Operand::Reg(src), .. } = case.shape.insns[at] {
+            let index = match state.register(src.number()) {
+                Value::Number(_) => src,
+                _ => dst,
+            };
+            let size = room(case, &pointer)?;
+            let index = trace.registers[usize::from(index.number())];
+            let visit = trace.visits.len().checked_sub(1)? as u32;
+            return Some(Displaced { index, sum: (at, visit), most: size.checked_sub(1)? });
+        }
+        let wanted = case.failure.wanted?;
+        let end = i64::from(wanted.offset) + i64::from(wanted.bytes) + pointer.offset;
+        let most = room(case, &Pointer { offset: 0, ..pointer })?.checked_sub(end)?;
+        let mut node = trace.origin(trace.registers[usize::from(register)]);
+        // Constants that were added after the index are in the pointer's offset already.
+        for _ in 0..8 {
+            let found = trace.node(node)?;
+            if found.made != Made::Calculated {
+                return None;
+            }
+            let constant = |input: NodeIdx| trace.node(input).is_some_and(|node| node.constant.is_some());
+            if constant(found.inputs[1]) {
+                node = trace.origin(found.inputs[0]);
+                continue;
+            }
+            let is_number = |input: NodeIdx| !is_address(case, trace, input);
+            let index = found.inputs.into_iter().find(|input| is_number(*input))?;
+            return Some(Displaced { index, sum: (trace.insn_of(found), found.visit), most });
+        }
+        None
+    }
+
+    /// The index as the source has it: before it was scaled to bytes.
+    fn unscaled(&self, case: &Case<'_>, trace: &Trace) -> (NodeIdx, usize, i64) {
+        let (mut node, mut at, mut scale) = (trace.origin(self.index), self.sum.0, 1i64);
+        while let Some(found) = trace.node(node).filter(|found| found.made == Made::Calculated) {
+            let insn = trace.insn_of(found);
+            let by = trace.node(found.inputs[1]).and_then(|by| by.constant);
+            let factor = match (case.shape.insns[insn], by) {
+                (Insn::Alu { op: AluOp::Lsh, .. }, Some(by @ 0..=16)) => 1 << by,
+                (Insn::Alu { op: AluOp::Mul, .. }, Some(by @ 1..=0xffff)) => by,
+                _ => break,
+            };
+            scale *= factor;
+            if scale > 1 << 24 {
+                break;
+            }
+            (node, at) = (trace.origin(found.inputs[0]), insn);
+        }
+        (node, at, scale)
+    }
+
+    fn candidates(&self, case: &Case<'_>, trace: &Trace) -> Vec<Candidate> {
+        let leave = leave(case, self.sum.0);
+        let (_, at, scale) = self.unscaled(case, trace);
+        let mut found = Vec::new();
+        let scaled = |at: usize, scale: i64| -> Option<Candidate> {
+            let register = match case.shape.insns[at] {
+                Insn::Alu { dst, .. } if at != self.sum.0 => dst,
+                Insn::Alu { dst, src: Operand::Reg(src), .. } => {
+                    let holds = |register: Reg| {
+                        trace
+                            .node(self.index)
+                            .is_some_and(|node| node.place == Place::Register(register.number()))
+                    };
+                    if holds(dst) && !holds(src) { dst } else { src }
+                }
+                _ => return None,
+            };
+            let most = (self.most >= 0).then(|| self.most / scale)?;
+            let name = case.line(case.failure.insn).and_then(|line| line.index());
+            let name = name.or_else(|| case.line(at).and_then(|line| line.index()));
+            let condition = name.map(|name| format!("(__u32){name} > {most}"));
+            let condition = match (name, condition) {
+                (Some(name), Some(_)) if is_unsigned(case, trace, self.index) => {
+                    Some(format!("{name} > {most}"))
+                }
+                (_, condition) => condition,
+            };
+            let text = condition
+                .as_ref()
+                .and_then(|condition| statement_before(case, at, &check_lines(condition, &leave)));
+            let says = match &condition {
+                Some(condition) => format!("bound the index first: `if ({condition}) {}`", leave.text),
+                None => format!("bound the index first: at most {most} is inside"),
+            };
+            let patch = Patch::default().before(at, guard(register, most, &leave)?);
+            Some(Candidate { patch, text, says })
+        };
+        found.extend(scaled(at, scale));
+        if at != self.sum.0 {
+            found.extend(scaled(self.sum.0, 1));
+        }
+        found
+    }
+}
+
+/// Whether a number cannot be below 0 by the way it came to be: the source's type is unsigned then, or narrow.
+fn is_unsigned(case: &Case<'_>, trace: &Trace, node: NodeIdx) -> bool {
+    let made_of = super::super::slice::made_of(trace, &[node], true);
+    !made_of.iter().filter_map(|node| trace.node(*node)).any(|node| {
+        matches!(
+            case.shape.insns[trace.insn_of(node)],
+            Insn::MovSx { .. } | Insn::Alu { op: AluOp::Arsh, .. }
+        ) || matches!(case.shape.insns[trace.insn_of(node)], Insn::Load { sign_extend: true, .. })
+    })
+}
+
+/// Bytes that a pointer may be used for from its fixed part on.
+fn room(case: &Case<'_>, pointer: &Pointer) -> Option<i64> {
+    match pointer.kind {
+        // The frame ends at offset 0.
+        Kind::Stack { .. } => Some(-pointer.offset),
+        _ => size_of(case.object, pointer)?.checked_sub(pointer.offset),
+    }
+}
+
+/// Whether a value is an address rather than a number, as far as its making tells.
+fn is_address(case: &Case<'_>, trace: &Trace, node: NodeIdx) -> bool {
+    let base = trace.base(node);
+    let Some(found) = trace.node(base) else { return false };
+    match found.made {
+        Made::Returned => {
+            let Insn::Call(Callee::Helper(number)) = case.shape.insns[trace.insn_of(found)] else {
+                return false;
+            };
+            let returns = Helper::from_id(number).map(|helper| helper.info().signature.returns);
+            returns != Some(nonna_bpf::Returns::Integer)
+        }
+        Made::Constant => found.constant.is_none(),
+        Made::Entry => true,
+        Made::Given => found.place != Place::Register(1),
+        _ => false,
+    }
+}
+
+/// Leaves where a register holds more than it should; numbers below 0 are large ones here.
+fn guard(register: Reg, most: i64, leave: &Leave) -> Option<Vec<Piece>> {
+    let most = i32::try_from(most).ok()?;
+    let mut pieces = vec![skip_if(register, JumpOp::Le, Operand::Imm(most), leave.pieces.len())];
+    pieces.extend(leave.pieces.iter().copied());
+    Some(pieces)
+}
+
+/// Compares the length in front of a call that is given memory and a length.
+pub(super) fn length_candidates(case: &Case<'_>) -> Vec<Candidate> {
+    let Some(size) = case.failure.register.filter(|register| (2..=5).contains(register)) else {
+        return Vec::new();
+    };
+    length_candidate(case, size - 1, size).into_iter().collect()
+}
+
+/// As [`length_candidates`], where the memory itself was found too small.
+fn argument_candidates(case: &Case<'_>) -> Vec<Candidate> {
+    let Some(memory) = case.failure.register.filter(|register| (1..=4).contains(register)) else {
+        return Vec::new();
+    };
+    length_candidate(case, memory, memory + 1).into_iter().collect()
+}
+
+fn length_candidate(case: &Case<'_>, memory: u8, size: u8) -> Option<Candidate> {
+    let Insn::Call(callee @ Callee::Helper(number)) = case.shape.insns[case.failure.insn] else {
+        return None;
+    };
+    let helper = Helper::from_id(number)?;
+    let arguments = helper.signature(case.program.program_type).arguments;
+    let zero = match arguments.get(usize::from(size) - 1)? {
+        nonna_bpf::Argument::MemorySize { zero } => *zero,
+        _ => return None,
+    };
+    let state = case.failure.state.as_ref()?;
+    let (Value::Pointer(pointer), Value::Number(length)) = (state.register(memory), state.register(size))
+    else {
+        return None;
+    };
+    if length.scalar.as_constant().is_some() {
+        return None;
+    }
+    let displacement = pointer.variable.ranges(Width::W64).signed_max;
+    let most = room(case, &pointer)?.checked_sub(displacement).filter(|most| (1..1 << 29).contains(most))?;
+    let ranges = *length.scalar.ranges(Width::W64);
+    let leave = leave(case, case.failure.insn);
+    let register = Reg::new(size)?;
+    let line = case.line(case.failure.insn);
+    let called = words::callee_name(case, case.failure.insn, callee);
+    let text = line
+        .and_then(|line| line.arguments(&called))
+        .and_then(|arguments| arguments.get(usize::from(size) - 1).copied());
+    let mut conditions = Vec::new();
+    if let Some(text) = text.filter(|text| !text.contains('(')) {
+        if ranges.signed_min < 0 && ranges.unsigned_max != u64::from(u32::MAX) {
+            conditions.push(format!("{text} < 0"));
+        }
+        if ranges.unsigned_min == 0 && !zero {
+            conditions.push(format!("{text} == 0"));
+        }
+        if ranges.unsigned_max > most as u64 {
+            conditions.push(format!("{text} > {most}"));
+        }
+    }
+    let mut pieces = Vec::new();
+    if !zero && ranges.unsigned_min == 0 {
+        pieces.push(skip_if(register, JumpOp::Ne, Operand::Imm(0), leave.pieces.len()));
+        pieces.extend(leave.pieces.iter().copied());
+    }
+    pieces.extend(guard(register, most, &leave)?);
+    let condition = conditions.join(" || ");
+    let (says, edit) = if condition.is_empty() {
+        (format!("bound the length first: the memory has {most} bytes"), None)
+    } else {
+        let edit = statement_before(case, case.failure.insn, &check_lines(&condition, &leave));
+        (format!("bound the length first: `if ({condition}) {}`", leave.text), edit)
+    };
+    Some(Candidate { patch: Patch::default().before(case.failure.insn, pieces), text: edit, says })
+}

@@ -1,0 +1,151 @@
+//! What is held is given back on the way that forgets it.
+
+use nonna_bpf::{Callee, Helper, Insn, Reg};
+
+use super::super::slice::{Slice, Step, What};
+use super::super::trace::{Made, NodeIdx, Place, Trace, Went};
+use super::super::{Case, words};
+use super::patch::{Goal, Patch, Piece};
+use super::{Candidate, add_to, copy, free_register, set};
+use crate::slugs;
+
+/// What gives something back.
+struct Release<'a> {
+    /// The helper's name.
+    helper: &'static str,
+    /// It takes flags in `r2`.
+    takes_flags: bool,
+    /// The argument as the source has it.
+    argument: Option<&'a str>,
+    /// The value that stands for it, and what is added to it.
+    value: (NodeIdx, i32),
+}
+
+/// Gives it back where the path turns away from what does so, else at the end.
+pub(super) fn candidates(case: &Case<'_>, slice: &Slice) -> Vec<Candidate> {
+    let (Some(trace), Some(origin)) = (case.trace.as_ref(), case.failure.origin) else { return Vec::new() };
+    let ends = matches!(case.shape.insns[case.failure.insn], Insn::Exit);
+    if case.failure.slug.name == slugs::LOCK_HELD.name && !ends {
+        return Vec::new();
+    }
+    let Some(release) = Release::find(case, trace, origin as usize) else { return Vec::new() };
+    let turned = slice.steps.iter().find(|step| step.what == What::Turned);
+    let mut found = Vec::new();
+    found.extend(turned.and_then(|step| release.at_turn(case, trace, step)));
+    found.extend(release.at_end(case, trace));
+    found
+}
+
+impl<'a> Release<'a> {
+    fn find(case: &Case<'a>, trace: &Trace, origin: usize) -> Option<Release<'a>> {
+        let Insn::Call(callee @ Callee::Helper(number)) = case.shape.insns[origin] else { return None };
+        let acquirer = Helper::from_id(number)?.name();
+        let visit = trace.visits.iter().rposition(|visit| visit.insn as usize == origin)?;
+        let returned = trace
+            .nodes
+            .iter()
+            .position(|node| node.visit as usize == visit && node.made == Made::Returned)?;
+        let returned = returned as NodeIdx;
+        let line = case.line(origin);
+        let argument = |index: usize| {
+            line.and_then(|line| line.arguments(acquirer)).and_then(|found| found.get(index).copied())
+        };
+        let given = |register: u8| {
+            let (base, moved) = trace.displaced(trace.before(visit, register)?);
+            Some((base, i32::try_from(moved?).ok()?))
+        };
+        let named = || line.and_then(|line| line.assigned_from(&words::callee_name(case, origin, callee)));
+        let (helper, takes_flags, argument, value) = match acquirer {
+            "bpf_ringbuf_reserve" => ("bpf_ringbuf_discard", true, named(), (returned, 0)),
+            "bpf_sk_lookup_tcp" | "bpf_sk_lookup_udp" | "bpf_skc_lookup_tcp" => {
+                ("bpf_sk_release", false, named(), (returned, 0))
+            }
+            "bpf_spin_lock" => ("bpf_spin_unlock", false, argument(0), given(1)?),
+            "bpf_ringbuf_reserve_dynptr" => ("bpf_ringbuf_discard_dynptr", true, argument(3), given(4)?),
+            _ => return None,
+        };
+        Some(Release { helper, takes_flags, argument, value })
+    }
+
+    fn call(&self) -> String {
+        let argument = self.argument.unwrap_or("…");
+        let flags = if self.takes_flags { ", 0" } else { "" };
+        format!("{}({argument}{flags});", self.helper)
+    }
+
+    /// Calls what gives it back, before an instruction that is reached from a visit.
+    fn pieces(&self, case: &Case<'_>, trace: &Trace, visit: usize, next: usize) -> Option<Vec<Piece>> {
+        let live = case.demand().live_registers(next);
+        if live & 0b11_1110 != 0 {
+            return None;
+        }
+        let holder = trace.holder(visit, self.value.0)?;
+        let id = Helper::from_name(self.helper)?.id();
+        let mut pieces = Vec::new();
+        let saved = if live & 1 == 0 {
+            None
+        } else {
+            let lost = [Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5, holder];
+            Some(free_register(case, next, &lost)?)
+        };
+        pieces.extend(saved.map(|saved| copy(saved, Reg::R0)));
+        pieces.push(copy(Reg::R1, holder));
+        if self.value.1 != 0 {
+            pieces.push(add_to(Reg::R1, self.value.1));
+        }
+        if self.takes_flags {
+            pieces.push(set(Reg::R2, 0));
+        }
+        pieces.push((Insn::Call(Callee::Helper(id)), Goal::Next));
+        pieces.extend(saved.map(|saved| copy(Reg::R0, saved)));
+        Some(pieces)
+    }
+
+    fn at_turn(&self, case: &Case<'_>, trace: &Trace, step: &Step) -> Option<Candidate> {
+        let visit = trace.visits.get(step.visit)?;
+        let patch = if visit.went == Went::Jumped {
+            let target = case.shape.target(step.insn)?;
+            let mut pieces = self.pieces(case, trace, step.visit, target)?;
+            pieces.push((Insn::Goto { offset: 0 }, Goal::To(target)));
+            Patch::default().on_jump(step.insn, case.shape.function(step.insn).end, pieces)
+        } else {
+            let pieces = self.pieces(case, trace, step.visit, step.insn + 1)?;
+            Patch::default().after(step.insn, pieces)
+        };
+        let says = format!("give it back before you leave at {}: `{}`", case.place(step.insn), self.call());
+        Some(Candidate { patch, text: None, says })
+    }
+
+    fn at_end(&self, case: &Case<'_>, trace: &Trace) -> Option<Candidate> {
+        let visit = trace.visits.len().checked_sub(1)?;
+        let pieces = self.pieces(case, trace, visit, case.failure.insn)?;
+        let says = format!("give it back before the end: `{}`", self.call());
+        Some(Candidate { patch: Patch::default().before(case.failure.insn, pieces), text: None, says })
+    }
+}
+
+impl Trace {
+    /// What a register of the visit's function held before it.
+    pub(in super::super) fn before(&self, visit: usize, register: u8) -> Option<NodeIdx> {
+        let depth = self.visits.get(visit)?.depth;
+        let found = self.nodes.iter().rposition(|node| {
+            let made = node.visit as usize;
+            made < visit
+                && node.place == Place::Register(register)
+                && !matches!(node.made, Made::Nothing | Made::Immediate)
+                && self.visits.get(made).is_some_and(|made| made.depth == depth)
+        })?;
+        Some(found as NodeIdx)
+    }
+
+    /// The register that holds a value before a visit.
+    fn holder(&self, visit: usize, value: NodeIdx) -> Option<Reg> {
+        let holds = |register: &u8| {
+            self.before(visit, *register).is_some_and(|node| self.origin(node) == self.origin(value))
+        };
+        // Those that calls keep come first.
+        (6..10).chain(0..6).find(holds).and_then(Reg::new).or_else(|| {
+            self.node(value).is_some_and(|node| node.place == Place::Register(10)).then_some(Reg::R10)
+        })
+    }
+}

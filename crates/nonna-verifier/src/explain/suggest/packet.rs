@@ -1,0 +1,178 @@
+//! A packet access is compared with the packet's end.
+
+use nonna_bpf::{Insn, JumpOp, MemSize, Operand, Reg};
+
+use super::super::trace::{Made, Trace};
+use super::super::{Case, words};
+use super::patch::{Goal, Patch, Piece};
+use super::{
+    Candidate, Leave, add_to, check_lines, copy, free_register, leave, skip_if, statement_before, trial,
+};
+use crate::context::{Holds, Layout, layout};
+use crate::prove::value::{Kind, Value};
+use crate::slugs;
+
+/// How often a check is widened because a later access needs more.
+const MAX_WIDENINGS: usize = 8;
+
+/// Compares right before the access.
+pub(super) fn candidates(case: &Case<'_>) -> Vec<Candidate> {
+    let Some(found) = Access::find(case) else { return Vec::new() };
+    found.candidate(case).into_iter().collect()
+}
+
+/// An access to the packet that needs a check.
+struct Access<'a> {
+    register: Reg,
+    /// Bytes that must be there from what the register holds.
+    need: i32,
+    /// How the end comes into a register.
+    end: End,
+    /// How the source calls the pointer, and the constant that the register is beyond it.
+    name: Option<(&'a str, i64)>,
+    leave: Leave,
+}
+
+/// Where the end of the packet is to be had.
+enum End {
+    Register(Reg),
+    /// The context is in a register.
+    Context(Reg),
+    /// The context must be kept in a register from the start.
+    Kept(Reg),
+}
+
+impl<'a> Access<'a> {
+    fn find(case: &Case<'a>) -> Option<Access<'a>> {
+        let register = case.failure.register.and_then(Reg::new)?;
+        let wanted = case.failure.wanted?;
+        let trace = case.trace.as_ref()?;
+        let need = wanted.offset.checked_add(wanted.bytes).filter(|need| *need > 0)?;
+        let (base, moved) = trace.displaced(trace.registers[usize::from(register.number())]);
+        let name = case.assigned(base).zip(moved);
+        let leave = leave(case, case.failure.insn);
+        Some(Access { register, need, end: End::find(case, trace)?, name, leave })
+    }
+
+    /// The check, wide enough for all accesses that follow from the same pointer.
+    fn candidate(mut self, case: &Case<'a>) -> Option<Candidate> {
+        for _ in 0..MAX_WIDENINGS {
+            let patch = self.patch(case)?;
+            let (patched, failure) = trial::judged(case, &patch)?;
+            let more = failure.and_then(|failure| {
+                let insn = patched.was(failure.insn)?;
+                let wanted = failure.wanted.filter(|_| failure.slug.name == slugs::PACKET_BOUNDS.name)?;
+                let same = failure.register == Some(self.register.number()) && insn >= case.failure.insn;
+                Some(wanted.offset + wanted.bytes).filter(|need| same && *need > self.need)
+            });
+            match more {
+                Some(more) => self.need = more,
+                None => return Some(Candidate { text: self.text(case), says: self.says(case), patch }),
+            }
+        }
+        None
+    }
+
+    fn patch(&self, case: &Case<'_>) -> Option<Patch> {
+        let at = case.failure.insn;
+        let probe = free_register(case, at, &[self.register])?;
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut patch = Patch::default();
+        let end = match self.end {
+            End::Register(end) => end,
+            End::Context(context) | End::Kept(context) => {
+                let end = free_register(case, at, &[self.register, probe, context])?;
+                let (offset, size) = end_field(case)?;
+                pieces.push((
+                    Insn::Load { size, sign_extend: false, dst: end, base: context, offset },
+                    Goal::Next,
+                ));
+                end
+            }
+        };
+        if let End::Kept(kept) = self.end {
+            patch = patch.at_entry(0, vec![copy(kept, Reg::R1)]);
+        }
+        pieces.extend([copy(probe, self.register), add_to(probe, self.need)]);
+        pieces.push(skip_if(probe, JumpOp::Le, Operand::Reg(end), self.leave.pieces.len()));
+        pieces.extend(self.leave.pieces.iter().copied());
+        Some(patch.before(at, pieces))
+    }
+
+    /// The comparison in the words of the source.
+    fn condition(&self, case: &Case<'_>) -> Option<String> {
+        let (name, moved) = self.name?;
+        let need = moved.checked_add(i64::from(self.need))?;
+        let end = end_name(case)?;
+        Some(format!("(void *){name} + {need} > {end}"))
+    }
+
+    fn text(&self, case: &Case<'_>) -> Option<(nonna_diag::Span, String)> {
+        statement_before(case, case.failure.insn, &check_lines(&self.condition(case)?, &self.leave))
+    }
+
+    fn says(&self, case: &Case<'_>) -> String {
+        match self.condition(case) {
+            Some(condition) => {
+                format!("compare with the packet's end first: `if ({condition}) {}`", self.leave.text)
+            }
+            None => format!("compare with the packet's end first: {} bytes are needed from here", self.need),
+        }
+    }
+}
+
+impl End {
+    fn find(case: &Case<'_>, trace: &Trace) -> Option<End> {
+        let state = case.failure.state.as_ref()?;
+        let holds = |register: &Reg, kind: fn(Kind) -> bool| {
+            matches!(state.register(register.number()), Value::Pointer(pointer)
+                if kind(pointer.kind) && pointer.is_fixed() && pointer.offset == 0)
+        };
+        let registers = || (0..10).filter_map(Reg::new);
+        if let Some(end) = registers().find(|register| holds(register, |kind| kind == Kind::PacketEnd)) {
+            return Some(End::Register(end));
+        }
+        if let Some(context) = registers().find(|register| holds(register, |kind| kind == Kind::Context)) {
+            return Some(End::Context(context));
+        }
+        // Only the program itself starts with the context in r1.
+        let used: u16 = case.shape.function(0).fold(0, |used, insn| used | touched(&case.shape.insns[insn]));
+        let is_entry = trace.depth() == 0 && case.failure.start == (0, 0);
+        let kept = [Reg::R9, Reg::R8, Reg::R7, Reg::R6];
+        kept.into_iter().find(|kept| is_entry && used & (1 << kept.number()) == 0).map(End::Kept)
+    }
+}
+
+/// Registers that an instruction writes.
+fn touched(insn: &Insn) -> u16 {
+    crate::registers::writes(insn).0
+}
+
+/// The field of the context that holds the packet's end, and its size.
+fn end_field(case: &Case<'_>) -> Option<(i16, MemSize)> {
+    let Layout::Fields { table, .. } = layout(case.program.program_type, case.program.attach_type) else {
+        return None;
+    };
+    let field = table.fields.iter().find(|field| field.holds == Holds::PacketEnd)?;
+    Some((i16::try_from(field.offset).ok()?, MemSize::from_bytes(u32::from(field.bytes))?))
+}
+
+/// How the source calls the packet's end.
+fn end_name(case: &Case<'_>) -> Option<String> {
+    let trace = case.trace.as_ref()?;
+    let end =
+        trace.nodes.iter().rev().position(|node| words::loads_context(case, trace, node, Holds::PacketEnd));
+    if let Some(position) = end {
+        let node = (trace.nodes.len() - 1 - position) as super::super::trace::NodeIdx;
+        if let Some(name) = case.assigned(node) {
+            return Some(format!("(void *){name}"));
+        }
+    }
+    // The context by the name that the line has which reads the packet's start.
+    let start = trace.nodes.iter().find(|node| {
+        node.made == Made::Loaded && words::loads_context(case, trace, node, Holds::PacketData)
+    })?;
+    let line = case.line(trace.insn_of(start))?;
+    let context = line.base_of("data")?;
+    Some(format!("(void *)(long){context}->data_end"))
+}

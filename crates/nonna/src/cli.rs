@@ -1,6 +1,7 @@
 //! The command line as types: help, man pages and completions come from these definitions.
 
 mod sandbox;
+mod verify;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use sandbox::{
     AsmArgs, ConformanceArgs, DisasmArgs, Engine, Made, Rules, SandboxArgs, SandboxJob, SandboxRunArgs,
 };
+pub use verify::{Judged, VerifyArgs};
 
 /// Watches over this machine, and says in plain words what it sees.
 #[derive(Debug, Parser)]
@@ -78,6 +80,8 @@ pub enum Verb {
     Check(CheckArgs),
     /// Compile a script to an eBPF object file
     Build(BuildArgs),
+    /// Prove eBPF programs safe without a kernel, or tell why they are not
+    Verify(VerifyArgs),
     /// Run, read and write eBPF programs outside the kernel
     Sandbox(SandboxArgs),
     /// Tell what this kernel allows

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Verb::List(args) => verbs::list::run(args, &cli.global),
         Verb::Check(args) => verbs::check::run(args, &cli.global),
         Verb::Build(args) => verbs::build::run(args, &cli.global),
+        Verb::Verify(args) => verbs::verify::run(args, &cli.global),
         Verb::Sandbox(args) => verbs::sandbox::run(args, &cli.global),
         Verb::Doctor => verbs::doctor::run(&cli.global),
         Verb::Explain(args) => verbs::explain::run(args, &cli.global),

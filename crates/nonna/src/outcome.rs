@@ -14,6 +14,8 @@ pub enum Done {
     Fine,
     /// The user's text is wrong; it has been said where and why.
     Findings,
+    /// A verifier refused a program; it has been said where and why.
+    Refused,
     /// Ctrl-C, after a clean detach.
     Interrupted,
     /// A script asked for this code.
@@ -50,6 +52,7 @@ pub fn report(outcome: Outcome, global: &Global) -> ExitCode {
     match outcome {
         Ok(Done::Fine) => ExitCode::SUCCESS,
         Ok(Done::Findings) => ExitCode::from(1),
+        Ok(Done::Refused) => ExitCode::from(3),
         Ok(Done::Interrupted) => ExitCode::from(130),
         Ok(Done::Code(code)) => ExitCode::from(code),
         Err(Trouble::Diagnostics(diagnostics, sources)) => {

@@ -8,4 +8,5 @@ pub mod list;
 pub mod manual;
 pub mod sandbox;
 pub mod trace;
+pub mod verify;
 pub mod watch;

@@ -14,7 +14,7 @@ fn stdout(args: &[&str]) -> String {
 
 #[test]
 fn help_is_pinned() {
-    let verbs = ["watch", "trace", "list", "check", "build", "sandbox", "doctor", "explain"];
+    let verbs = ["watch", "trace", "list", "check", "build", "verify", "sandbox", "doctor", "explain"];
     let jobs = ["sandbox run", "sandbox conformance", "sandbox disasm", "sandbox asm"];
     let mut text = stdout(&["--help"]);
     for verb in verbs.into_iter().chain(jobs) {

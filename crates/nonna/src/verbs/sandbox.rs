@@ -6,9 +6,9 @@ mod disasm;
 mod fill;
 mod given;
 mod hex;
-mod input;
+pub mod input;
 mod maps;
-mod object;
+pub mod object;
 mod report;
 mod run;
 

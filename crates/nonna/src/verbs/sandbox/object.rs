@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nonna_bpf::{ElfError, Object, Program, ProgramIdx, SlotTarget};
+use nonna_bpf::{ElfError, ElfReading, Object, Program, ProgramIdx, SlotTarget};
 use nonna_btf::Btf;
 use nonna_diag::{Diagnostic, Sources, nearest};
 use nonna_sandbox::slugs::{NO_SUCH_PROGRAM, UNREADABLE_OBJECT};
@@ -28,6 +28,25 @@ pub fn kernel_types_for(program: &Program) -> Option<Btf> {
     }
 }
 
+/// Everything that an object file holds, its fields found in the running kernel's types where that is needed.
+///
+/// # Errors
+///
+/// A file that is no object.
+pub fn parse(name: &str, bytes: &[u8]) -> Result<ElfReading, Trouble> {
+    let reading = match Object::from_elf_apart(bytes, None) {
+        Err(ElfError::TargetNeeded) => Object::from_elf_apart(bytes, kernel_types().as_ref()),
+        Ok(reading) if reading.unread.iter().any(|(_, error)| *error == ElfError::TargetNeeded) => {
+            Object::from_elf_apart(bytes, kernel_types().as_ref())
+        }
+        other => other,
+    };
+    reading.map_err(|error| {
+        let diagnostic = Diagnostic::new(&UNREADABLE_OBJECT, format!("{name} cannot be read: {error}"));
+        refused(diagnostic.help("make it with `clang -O2 -g -target bpf -c`"))
+    })
+}
+
 /// Reads an object of which only the wanted program is left, with what its program arrays hold and those that are named beside it;
 /// the wanted one is the first.
 pub fn read<'n>(
@@ -36,17 +55,7 @@ pub fn read<'n>(
     beside: impl Iterator<Item = &'n str>,
 ) -> Result<Object, Trouble> {
     let (name, bytes) = input::read(file)?;
-    let reading = match Object::from_elf_apart(&bytes, None) {
-        Err(ElfError::TargetNeeded) => Object::from_elf_apart(&bytes, kernel_types().as_ref()),
-        Ok(reading) if reading.unread.iter().any(|(_, error)| *error == ElfError::TargetNeeded) => {
-            Object::from_elf_apart(&bytes, kernel_types().as_ref())
-        }
-        other => other,
-    };
-    let reading = reading.map_err(|error| {
-        let diagnostic = Diagnostic::new(&UNREADABLE_OBJECT, format!("{name} cannot be read: {error}"));
-        refused(diagnostic.help("make it with `clang -O2 -g -target bpf -c`"))
-    })?;
+    let reading = parse(&name, &bytes)?;
     let programs = &reading.object.programs;
     let names = || programs.iter().map(|program| program.name.as_str());
     if let Some((_, error)) =
@@ -84,7 +93,8 @@ pub fn read<'n>(
     Ok(only(reading.object, ProgramIdx(index as u32), beside))
 }
 
-fn refused(diagnostic: Diagnostic) -> Trouble {
+/// A diagnostic that is all there is to say.
+pub fn refused(diagnostic: Diagnostic) -> Trouble {
     Trouble::Diagnostics(vec![diagnostic], Sources::new())
 }
 

@@ -144,6 +144,8 @@ const RESULTS: &[(&str, u64)] = &[
     // Calls.
     ("r1 = 1; r2 = 2; r3 = 3; r4 = 4; r5 = 5; call 7; exit", 15),
     ("r1 = 4; call 8; r0 = 1; exit", 4),
+    // A function that nobody proved sees what its caller had in `r0`.
+    ("r0 = 55; call pc+0; exit", 55),
     ("r6 = 5; r1 = 2; call pc+2; r0 += r6; exit; r6 = 9; r0 = r1; exit", 7),
     ("call pc+1; exit; r1 = 77; call 8; exit", 77),
 ];

@@ -200,7 +200,9 @@ impl Blocks {
                 live = if program.ends() { bit(Reg::R0) } else { 0x3f };
             } else {
                 let (reads, writes) = effects(insn);
-                live = live & !writes | reads;
+                // And the function that it calls may look at what was in `r0`.
+                let sees_all = matches!(insn, Insn::Call(Callee::Local(_))) && !program.ends();
+                live = live & !writes | reads | u16::from(sees_all);
             }
         }
     }

@@ -4,6 +4,9 @@
 
 use rustc_hash::FxHashMap;
 
+/// Most bytes of a string section (`BTF_MAX_NAME_OFFSET` in include/uapi/linux/btf.h, and the byte behind it).
+const MAX_BYTES: usize = 1 << 24;
+
 /// Strings with their offsets, in the order in which they were first asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct StringTable {
@@ -29,6 +32,9 @@ impl StringTable {
         }
         if let Some(offset) = self.offsets.get(text) {
             return Some(*offset);
+        }
+        if self.bytes.len() + text.len() >= MAX_BYTES {
+            return None;
         }
         let offset = u32::try_from(self.bytes.len()).ok()?.checked_add(self.first)?;
         self.bytes.extend_from_slice(text.as_bytes());

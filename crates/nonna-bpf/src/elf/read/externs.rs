@@ -133,7 +133,7 @@ fn section_types(types: &Types<'_>, name: &str) -> Result<Vec<TypeId>, ElfError>
 
 /// The undefined symbol of this name, and whether it is weak.
 fn undefined<'d>(file: &File<'d>, name: &str) -> Option<(&'d str, bool)> {
-    let symbol = file.symbols.iter().find(|symbol| symbol.is_undefined && symbol.name == name)?;
+    let symbol = file.undefined(name)?;
     Some((symbol.name, symbol.is_weak))
 }
 

@@ -1,6 +1,7 @@
 //! The frame of the file: sections, symbols, relocations.
 //!
-//! Everything is taken out of the ELF reader here, with its limits checked, so that the rest works on plain values.
+//! Everything is taken out of the ELF reader here, with its limits checked, so that the rest works on plain values. What a file can
+//! cost is bounded here too: its sections do not overlap, so that no byte of it is read twice, and symbols are found by name without a search.
 
 use object::elf::{EM_BPF, SHF_ALLOC, SHF_EXECINSTR, STT_SECTION, STV_HIDDEN, STV_INTERNAL};
 use object::read::elf::{ElfFile64, FileHeader as _};
@@ -9,10 +10,16 @@ use object::{
     SectionFlags, SectionKind, SymbolKind,
 };
 
+use rustc_hash::FxHashMap;
+
 use super::ElfError;
 
-/// Most bytes of one section of global data: far more than an array's value may have.
+/// Most bytes of all sections of code and data together: far more than a million instructions and any array's value have.
 const MAX_DATA_BYTES: u64 = 64 << 20;
+/// Most sections: compilers make some hundred at most.
+const MAX_SECTIONS: usize = 10_000;
+/// Longest name of a section or symbol in bytes. Kernels take 511 at most.
+const MAX_NAME_BYTES: usize = 4096;
 
 /// A section.
 #[derive(Debug)]
@@ -61,6 +68,8 @@ pub(super) struct Relocation {
 pub(super) struct File<'d> {
     pub(super) sections: Vec<Section<'d>>,
     pub(super) symbols: Vec<Symbol<'d>>,
+    /// The first symbol of each name, by the section that it lies in; sections' own symbols are not among them.
+    by_name: FxHashMap<(Option<usize>, &'d str), usize>,
 }
 
 impl<'d> File<'d> {
@@ -77,14 +86,32 @@ impl<'d> File<'d> {
                 found: format!("machine {}, {:?} endian", machine.0, elf.endian()),
             });
         }
+        check_extent(&elf, bytes.len() as u64)?;
         let mut sections = vec![void()];
         for section in elf.sections() {
             debug_assert_eq!(section.index().0, sections.len(), "the reader leaves out entry 0 only");
             sections.push(read_section(&section)?);
         }
-        let symbols =
+        let symbols: Vec<Symbol<'d>> =
             elf.symbols().map(|symbol| read_symbol(&symbol, &sections)).collect::<Result<_, _>>()?;
-        Ok(File { sections, symbols })
+        let mut by_name = FxHashMap::default();
+        for (index, symbol) in symbols.iter().enumerate() {
+            let is_named = symbol.is_undefined || symbol.section.is_some();
+            if is_named && !symbol.is_section {
+                by_name.entry((symbol.section, symbol.name)).or_insert(index);
+            }
+        }
+        Ok(File { sections, symbols, by_name })
+    }
+
+    /// The first symbol of this name in a section.
+    pub(super) fn defined(&self, section: usize, name: &str) -> Option<&Symbol<'d>> {
+        self.by_name.get(&(Some(section), name)).map(|index| &self.symbols[*index])
+    }
+
+    /// The first undefined symbol of this name.
+    pub(super) fn undefined(&self, name: &str) -> Option<&Symbol<'d>> {
+        self.by_name.get(&(None, name)).map(|index| &self.symbols[*index])
     }
 
     /// The symbol of a relocation.
@@ -112,19 +139,50 @@ fn void<'d>() -> Section<'d> {
     }
 }
 
+/// Refuses files whose parts, taken together, are more than the file: only a lie makes sections overlap, and each of them would cost as much as the file.
+fn check_extent(elf: &ElfFile64<'_, Endianness>, file_bytes: u64) -> Result<(), ElfError> {
+    let too_large = |what: &str| ElfError::TooLarge { what: what.to_owned() };
+    let (mut n_sections, mut in_file, mut in_memory) = (0, 0_u64, 0_u64);
+    for section in elf.sections() {
+        n_sections += 1;
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
+        if sh_flags.contains(SHF_ALLOC) {
+            in_memory = in_memory.saturating_add(section.size());
+            if in_memory > MAX_DATA_BYTES {
+                return Err(too_large("the code and data of the file"));
+            }
+        }
+        in_file = in_file.saturating_add(section.file_range().map_or(0, |(_, bytes)| bytes));
+    }
+    if n_sections > MAX_SECTIONS {
+        return Err(too_large("the file's table of sections"));
+    }
+    if in_file > file_bytes {
+        return Err(ElfError::File {
+            reason: "its sections are larger than the file, or overlap".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// A name that is short enough: each one is looked for through its whole length.
+fn short(name: &str) -> Result<&str, ElfError> {
+    if name.len() > MAX_NAME_BYTES {
+        return Err(ElfError::File { reason: "a name in it is longer than 4,096 bytes".to_owned() });
+    }
+    Ok(name)
+}
+
 fn read_section<'d>(
     section: &object::read::elf::ElfSection64<'d, '_, Endianness>,
 ) -> Result<Section<'d>, ElfError> {
-    let name = section.name().map_err(broken)?;
+    let name = short(section.name().map_err(broken)?)?;
     let SectionFlags::Elf { sh_flags, .. } = section.flags() else {
         return Err(ElfError::File { reason: format!("section {name} has no flags") });
     };
     let in_memory = sh_flags.contains(SHF_ALLOC);
     let is_code = in_memory && sh_flags.contains(SHF_EXECINSTR);
     let is_zero = section.kind() == SectionKind::UninitializedData;
-    if in_memory && section.size() > MAX_DATA_BYTES {
-        return Err(ElfError::TooLarge { what: format!("section {name}") });
-    }
     let mut relocations = Vec::new();
     for (offset, relocation) in section.relocations() {
         let (RelocationTarget::Symbol(symbol), RelocationFlags::Elf { r_type }) =
@@ -152,7 +210,7 @@ fn read_symbol<'d>(
     let section = symbol.section_index().map(|index| index.0);
     let raw = symbol.elf_symbol();
     let is_section = raw.st_type() == STT_SECTION;
-    let own_name = symbol.name().map_err(broken)?;
+    let own_name = short(symbol.name().map_err(broken)?)?;
     let name = match section.and_then(|index| sections.get(index)) {
         Some(section) if is_section && own_name.is_empty() => section.name,
         _ => own_name,

@@ -27,7 +27,6 @@ pub(super) struct Maps {
 /// Where the places for maps and programs of a definition stand.
 struct SlotPlaces {
     map: MapIdx,
-    section: usize,
     /// Bytes from the start of the section, of the first place and past the last one.
     start: u64,
     end: u64,
@@ -75,18 +74,14 @@ impl Maps {
                 return Err(map_error(".maps", "the section holds what is no variable"));
             };
             let name = variable.name;
-            let symbol = file
-                .symbols
-                .iter()
-                .find(|symbol| symbol.section == Some(section) && symbol.name == name && !symbol.is_section)
-                .ok_or_else(|| map_error(name, "it has no symbol"))?;
+            let symbol = file.defined(section, name).ok_or_else(|| map_error(name, "it has no symbol"))?;
             let Defined { map, inner, slots_at } = definition(types, name, variable.target, true)?;
             let outer = self.add(map);
             self.by_place.insert((section, symbol.value), outer);
             if let Some(slots_at) = slots_at {
                 let start = symbol.value.saturating_add(slots_at);
                 let end = symbol.value.saturating_add(symbol.size).min(file.sections[section].size);
-                self.slots.push(SlotPlaces { map: outer, section, start, end });
+                self.slots.push(SlotPlaces { map: outer, start, end });
             }
             if let Some(inner) = inner {
                 let inner = self.add(inner);
@@ -130,11 +125,11 @@ impl Maps {
         let Some(section) = file.sections.iter().position(|section| section.name == ".maps") else {
             return Ok(());
         };
+        self.slots.sort_by_key(|place| place.start);
         for relocation in &file.sections[section].relocations {
             let symbol = file.symbol(*relocation);
-            let place = self.slots.iter().find(|place| {
-                place.section == section && (place.start..place.end).contains(&relocation.offset)
-            });
+            let before = self.slots.partition_point(|place| place.start <= relocation.offset).checked_sub(1);
+            let place = before.map(|index| &self.slots[index]).filter(|place| relocation.offset < place.end);
             let (Some(symbol), Some(place)) = (symbol, place) else {
                 return Err(map_error(".maps", "a relocation stands where no map or program belongs"));
             };

@@ -109,6 +109,7 @@ fn read(bytes: &[u8], target: Option<&Btf>, wanted: Wanted) -> Result<ElfReading
     if let (Wanted::Loaded, Some(error)) = (wanted, code.first_trouble()) {
         return Err(error.clone());
     }
+    let index = info::Index::new(&ext);
     let mut linker = Linker { file: &file, functions: &functions, code: &code, total: 0 };
     let (mut programs, mut unread) = (Vec::new(), Vec::new());
     let mut entries = FxHashMap::default();
@@ -128,7 +129,7 @@ fn read(bytes: &[u8], target: Option<&Btf>, wanted: Wanted) -> Result<ElfReading
         entries.insert(number, ProgramIdx(programs.len() as u32));
         let mut program = program(function.name, section, &linked);
         if let Some(types) = &mut types {
-            info::read(&file, &functions, types, &linked, &mut program)?;
+            info::read(&file, &functions, (types, &index), &linked, &mut program)?;
         }
         program.insns = linked.insns;
         program.relocations = linked.relocations;

@@ -11,6 +11,9 @@ use super::ElfError;
 use super::file::File;
 use crate::elf::copy_types::{TypeCopier, identifier};
 
+/// Most bytes of texts of source lines: as many as the offsets of names in BTF reach (`BTF_MAX_NAME_OFFSET`).
+const MAX_TEXT_BYTES: usize = 0xff_ffff;
+
 /// The file's types and those of the object.
 pub(super) struct Types<'b> {
     pub(super) local: &'b Btf,
@@ -19,6 +22,10 @@ pub(super) struct Types<'b> {
     made: BtfBuilder,
     /// Functions in the object's BTF, by number in the file's and linkage.
     functions: FxHashMap<(TypeId, bool), TypeId>,
+    /// Strings in the object's BTF, by offset in the file's.
+    strings: FxHashMap<u32, u32>,
+    /// Bytes of all those.
+    text_bytes: usize,
 }
 
 /// Wraps an error about `.BTF`.
@@ -29,7 +36,15 @@ pub(super) fn bad_btf(source: Error) -> ElfError {
 impl<'b> Types<'b> {
     pub(super) fn new(local: &'b Btf, ext: &'b BtfExt) -> Self {
         let (copier, made) = (TypeCopier::new(local), BtfBuilder::new());
-        Types { local, ext, copier, made, functions: FxHashMap::default() }
+        Types {
+            local,
+            ext,
+            copier,
+            made,
+            functions: FxHashMap::default(),
+            strings: FxHashMap::default(),
+            text_bytes: 0,
+        }
     }
 
     /// The number of a type in the object's BTF.
@@ -107,8 +122,8 @@ impl<'b> Types<'b> {
             let offset = match variable.linkage {
                 // Its place is written already, since no linker can move it apart from its section.
                 Linkage::Static => u64::from(var.offset_bytes),
-                _ => match variable_offset(file, section, variable.name) {
-                    Some(offset) => offset,
+                _ => match file.defined(section, variable.name) {
+                    Some(symbol) => symbol.value,
                     None => return Ok(None),
                 },
             };
@@ -132,9 +147,19 @@ impl<'b> Types<'b> {
 
     /// The offset of a string in the object's BTF.
     pub(super) fn string(&mut self, offset: u32) -> Result<u32, ElfError> {
+        if let Some(known) = self.strings.get(&offset) {
+            return Ok(*known);
+        }
         let text =
             self.local.string(offset).map_err(|source| ElfError::Btf { section: ".BTF.ext", source })?;
-        Ok(self.made.string(text))
+        // Ends of one text may be as many texts.
+        self.text_bytes = self.text_bytes.saturating_add(text.len());
+        if self.text_bytes > MAX_TEXT_BYTES {
+            return Err(ElfError::TooLarge { what: "the text of the source lines".to_owned() });
+        }
+        let copied = self.made.string(text);
+        self.strings.insert(offset, copied);
+        Ok(copied)
     }
 
     /// The object's BTF; empty where nothing was copied.
@@ -142,12 +167,4 @@ impl<'b> Types<'b> {
         self.copier.copy_notes(&mut self.made).map_err(bad_btf)?;
         if self.made.end() == TypeId(1) { Ok(Vec::new()) } else { self.made.finish().map_err(bad_btf) }
     }
-}
-
-/// Where the symbol of a global variable stands in its section.
-fn variable_offset(file: &File<'_>, section: usize, name: &str) -> Option<u64> {
-    let is_it = |symbol: &&super::file::Symbol<'_>| {
-        symbol.section == Some(section) && !symbol.is_section && symbol.name == name
-    };
-    file.symbols.iter().find(is_it).map(|symbol| symbol.value)
 }

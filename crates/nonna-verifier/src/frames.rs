@@ -20,31 +20,53 @@ type Offsets = [Option<i64>; 11];
 
 /// Bytes of stack that the deepest chain of calls uses.
 pub(crate) fn bytes(checked: &mut Checked<'_>) -> u32 {
-    u32::try_from(deepest_chain(checked).bytes).unwrap_or(u32::MAX)
+    u32::try_from(deepest_chain(checked).0.bytes).unwrap_or(u32::MAX)
 }
 
-fn deepest_chain(checked: &mut Checked<'_>) -> Chain {
+/// The deepest chain of calls from the entry, and the bytes of each frame on it.
+fn deepest_chain(checked: &mut Checked<'_>) -> (Chain, Vec<i64>) {
     let mut depths = Vec::with_capacity(checked.functions.len());
     for function in 0..checked.functions.len() {
         depths.push(frame_bytes(checked, function));
     }
     let calls = calls(checked);
     let mut visits = vec![Visit::New; depths.len()];
-    deepest(checked, &depths, &calls, 0, &mut visits)
+    let chain = deepest(checked, &depths, &calls, 0, &mut visits);
+    let (mut function, mut frames) = (0, Vec::new());
+    while let Some(Visit::Done(below)) = visits.get(function).copied() {
+        frames.push(rounded(depths[function]));
+        let callee = below.through.and_then(|call| {
+            let offset = checked.program.insns[call].local_offset()?;
+            Some(checked.functions.of(checked.slots.target(call, offset)?))
+        });
+        match callee {
+            Some(callee) if frames.len() <= depths.len() => function = callee,
+            _ => break,
+        }
+    }
+    (chain, frames)
 }
 
 /// Reports accesses outside the frame, chains of calls that use too much, and recursion.
 pub(crate) fn check(checked: &mut Checked<'_>) {
-    let chain = deepest_chain(checked);
+    let (chain, frames) = deepest_chain(checked);
     let at = chain.through.unwrap_or(0);
     if chain.frames > MAX_FRAMES {
         let message = format!("calls go {} functions deep from here; {MAX_FRAMES} are allowed", chain.frames);
         checked.report(&slugs::CALL_TOO_DEEP, at, message, "call fewer functions in a row");
     }
     if chain.bytes > STACK_BYTES {
-        let message =
-            format!("this chain of calls uses {} bytes of stack; {STACK_BYTES} are allowed", chain.bytes);
-        checked.report(&slugs::STACK_TOO_LARGE, at, message, "move large values from the stack to a map");
+        let each: Vec<String> = frames.iter().map(i64::to_string).collect();
+        let message = format!(
+            "this chain of calls uses {} = {} bytes of stack; {STACK_BYTES} are allowed",
+            each.join(" + "),
+            chain.bytes
+        );
+        let help = format!(
+            "make variables on the stack smaller by {} bytes, or keep the largest in a map of one value for each processor",
+            chain.bytes - STACK_BYTES
+        );
+        checked.report(&slugs::STACK_TOO_LARGE, at, message, &help);
     }
 }
 
@@ -133,6 +155,11 @@ fn join(mut left: Offsets, right: Offsets) -> Offsets {
     left
 }
 
+/// Bytes that a frame counts for.
+fn rounded(depth: i64) -> i64 {
+    (depth.max(1) + 31) & !31
+}
+
 /// For each function, the functions it calls or hands to helpers, each with the instruction.
 fn calls(checked: &Checked<'_>) -> Vec<Vec<(usize, usize)>> {
     let mut calls = vec![Vec::new(); checked.functions.len()];
@@ -200,7 +227,7 @@ fn deepest(
             below.through = below.through.or(Some(at));
         }
     }
-    let frame = (depths[function].max(1) + 31) & !31;
+    let frame = rounded(depths[function]);
     let chain = Chain { bytes: below.bytes + frame, frames: below.frames + 1, through: below.through };
     visits[function] = Visit::Done(chain);
     chain

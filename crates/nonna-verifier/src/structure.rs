@@ -34,9 +34,9 @@ impl Checked<'_> {
         let mut diagnostic = Diagnostic::new(slug, message);
         let located = self.program.locations.partition_point(|(at, _)| *at <= slot);
         if let Some((_, span)) = located.checked_sub(1).and_then(|i| self.program.locations.get(i)) {
-            diagnostic = diagnostic.label(*span, "this line becomes the instruction");
+            diagnostic = diagnostic.label(*span, format!("here: `{}`", self.program.insns[insn]));
         }
-        let text = format!("{:?}", self.program.insns[insn]);
+        let text = self.program.insns[insn].to_string();
         let diagnostic = diagnostic
             .note(format!("program `{}`, instruction {slot}: {text}", self.program.name))
             .help(help);

@@ -222,5 +222,5 @@ fn a_refusal_points_at_the_users_line() {
     object.programs[0].locations.push((0, Span::new(id, 8, 13)));
     let rejection = verify_structure(object).unwrap_err();
     assert_eq!(sources.text_of(rejection.diagnostics[0].primary().unwrap()), "bad()");
-    assert!(rejection.diagnostics[0].notes[0].contains("Exit"));
+    assert!(rejection.diagnostics[0].notes[0].contains("exit"));
 }

@@ -64,6 +64,11 @@ impl<'a> Line<'a> {
         Span::new(self.source, self.start, self.start)
     }
 
+    /// The place of a part of its text.
+    pub(super) fn part(&self, start: usize, end: usize) -> Span {
+        Span::new(self.source, self.start + start, self.start + end)
+    }
+
     /// The place after its line end.
     pub(super) fn after(&self) -> Span {
         let end = self.start + self.text.len() + 1;
@@ -164,6 +169,26 @@ impl<'a> Line<'a> {
         let rest = trimmed.strip_prefix('*')?;
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         (end > 0).then(|| &rest[..end])
+    }
+
+    /// The one member or element that is read on this line: `base->member`, or `base[index]`.
+    pub(super) fn member_or_element(&self) -> Option<&'a str> {
+        let mark = |text: &str| self.text.matches(text).count();
+        let (at, end) = match (mark("->"), mark("[")) {
+            (1, 0) => {
+                let at = self.text.find("->")?;
+                let member = &self.text[at + 2..];
+                let end = member.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(member.len());
+                (at, at + 2 + end)
+            }
+            (0, 1) => {
+                let at = self.text.find('[')?;
+                (at, at + self.text[at..].find(']')? + 1)
+            }
+            _ => return None,
+        };
+        let base = last_place(&self.text[..at])?;
+        Some(&self.text[at - base.len()..end])
     }
 
     /// Whether a statement of its own can be put in front of this line.

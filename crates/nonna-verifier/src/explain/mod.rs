@@ -9,14 +9,16 @@ mod slice;
 mod suggest;
 mod trace;
 mod value;
+mod walk;
 mod words;
 
 use std::cell::OnceCell;
 
-use nonna_bpf::{Callee, Insn, Object, Program};
+use nonna_bpf::{Callee, Helper, Insn, Object, Program};
 use nonna_btf::{Btf, TypeId};
 use nonna_diag::{Diagnostic, Sources};
 
+use crate::context::Holds;
 use crate::environment::Environment;
 use crate::prove::Failure;
 use crate::prove::demand::Demand;
@@ -24,6 +26,7 @@ use crate::slugs;
 
 use lines::{Line, Lines};
 use shape::Shape;
+use slice::{Step, What};
 use trace::{Made, NodeIdx, Trace};
 
 /// Everything that an explanation can look at.
@@ -55,7 +58,12 @@ pub(crate) fn diagnostic(
     let demand = OnceCell::new();
     let case = Case { object, program, environment, failure, shape, trace, lines, types, demand };
     let diagnostic = case.headline();
-    let slice = case.trace.as_ref().map(|trace| slice::slice(&case.shape, trace, failure));
+    let slice = case.trace.as_ref().map(|trace| {
+        let mut slice = slice::slice(&case.shape, trace, failure);
+        slice.steps.extend(case.voided());
+        slice.steps.sort_by_key(|step| step.visit);
+        slice
+    });
     let diagnostic = match &slice {
         Some(slice) => words::tell(&case, slice, diagnostic),
         None => diagnostic,
@@ -86,13 +94,16 @@ impl<'a> Case<'a> {
         if let Some(origin) = failure.origin.map(|origin| origin as usize) {
             message = self.held(origin, message);
         }
+        if self.voided().is_some() {
+            message = message.replace("but it holds a number", "but it leads nowhere any more");
+        }
         let mut diagnostic = Diagnostic::new(failure.slug, message);
         let slot = self.shape.slots.slot(failure.insn);
         let text = self.insn_text(failure.insn);
         if let Some(span) = Lines::span(&self.shape, failure.insn) {
             diagnostic = diagnostic.label(span, self.label(&text));
         }
-        if let Some(known) = value::sentence(self) {
+        if let Some(known) = value::sentence(self).filter(|_| self.voided().is_none()) {
             diagnostic = diagnostic.note(known);
         }
         let function = match self.function_name(self.shape.function(failure.insn).start) {
@@ -100,6 +111,32 @@ impl<'a> Case<'a> {
             _ => String::new(),
         };
         diagnostic.note(format!("program `{}`{function}, instruction {slot}: {text}", self.program.name))
+    }
+
+    /// The step after which a pointer, used here, led nowhere any more.
+    fn voided(&self) -> Option<Step> {
+        let (trace, register) = (self.trace.as_ref()?, self.failure.register?);
+        if self.failure.slug.name != slugs::NOT_A_POINTER.name
+            && self.failure.slug.name != slugs::BAD_ARGUMENT.name
+        {
+            return None;
+        }
+        let is_number =
+            self.failure.state.as_ref().is_some_and(|state| state.register(register).number().is_some());
+        let node = trace.node(trace.base(trace.registers[usize::from(register)])).filter(|_| is_number)?;
+        let in_packet = words::loads_context(self, trace, node, Holds::PacketData)
+            || words::loads_context(self, trace, node, Holds::PacketMeta);
+        let voids = |insn: usize| match self.shape.insns[insn] {
+            Insn::Call(Callee::Helper(number)) if in_packet => Helper::from_id(number)
+                .is_some_and(|helper| helper.info().changes_packet || helper.name() == "bpf_tail_call"),
+            _ => node.made == Made::Returned && slice::gives_back(&self.shape, insn, false),
+        };
+        let made = node.visit as usize;
+        let visit = (made + 1..trace.visits.len().saturating_sub(1))
+            .rev()
+            .find(|visit| voids(trace.visits[*visit].insn as usize))?;
+        let insn = trace.visits[visit].insn as usize;
+        Some(Step { visit, insn, what: What::Voided, times: 1 })
     }
 
     /// A message in terms of what was acquired, rather than of the instruction that did.

@@ -32,6 +32,8 @@ pub(super) enum What {
     Turned,
     /// A loop might end here, and goes on.
     Stayed,
+    /// A pointer that is used later leads nowhere from here on.
+    Voided,
 }
 
 /// A step on the way to what is wrong.

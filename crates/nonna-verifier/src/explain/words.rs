@@ -65,13 +65,39 @@ fn message(case: &Case<'_>, trace: &Trace, step: &Step) -> Option<String> {
     let text = match step.what {
         What::Made(node) => made(case, trace, step.insn, trace.node(node)?),
         What::Compared => comparison(case, trace, step, None)?,
-        What::Turned => comparison(case, trace, step, Some("from here on nothing can put that right"))?,
+        What::Turned => comparison(case, trace, step, Some(turned(case)))?,
         What::Stayed => comparison(case, trace, step, Some("so the loop goes on"))?,
         What::Acquired => format!("{}, which must be given back", acquired(case, step.insn)),
         What::Locked => "the lock is taken".to_owned(),
+        What::Voided => voided(case, step.insn),
     };
     let is_loop = step.times > 1 && matches!(step.what, What::Compared | What::Turned);
     Some(if is_loop { format!("{text} (the last of {} rounds)", step.times) } else { text })
+}
+
+/// What cannot happen any more once the path has turned.
+fn turned(case: &Case<'_>) -> &'static str {
+    let name = case.failure.slug.name;
+    if name == slugs::LEAKED_REFERENCE.name {
+        "and from here on nothing gives it back"
+    } else if name == slugs::LOCK_HELD.name {
+        "and from here on nothing unlocks"
+    } else if name == slugs::UNINITIALIZED_STACK.name {
+        "and from here on nothing writes these bytes"
+    } else {
+        "and from here on nothing sets it"
+    }
+}
+
+/// Why pointers lead nowhere after a call.
+fn voided(case: &Case<'_>, insn: usize) -> String {
+    let Insn::Call(callee) = case.shape.insns[insn] else { return "this takes it away".to_owned() };
+    let name = callee_name(case, insn, callee);
+    if super::slice::gives_back(&case.shape, insn, false) {
+        format!("`{name}` gives it back, and it is not the program's any more")
+    } else {
+        format!("`{name}` may move the packet: pointers into it lead nowhere from here on")
+    }
 }
 
 fn acquired(case: &Case<'_>, insn: usize) -> String {

@@ -406,11 +406,15 @@ impl Prover<'_> {
     /// Where in the context an access is: at a place that is the same in every run.
     fn context_place(&self, at: usize, register: u8, pointer: &Pointer, offset: i64) -> Result<i64, Failure> {
         if pointer.offset != 0 && self.program().program_type != ProgramType::Syscall {
-            return Err(self.bad_context(at, register, "the pointer to the context was changed before"));
+            return Err(self
+                .bad_context(at, register, "the pointer to the context was changed before")
+                .help("read fields through the pointer that the program got"));
         }
         if !pointer.is_fixed() {
             let Some(constant) = pointer.variable.as_constant() else {
-                return Err(self.bad_context(at, register, "the place depends on a variable"));
+                return Err(self
+                    .bad_context(at, register, "the place depends on a variable")
+                    .help("name each field by itself, as in a `switch` over the index"));
             };
             return Ok(pointer.offset + offset + constant as i64);
         }

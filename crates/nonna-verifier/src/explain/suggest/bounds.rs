@@ -108,7 +108,7 @@ impl Displaced {
             let most = (self.most >= 0).then(|| self.most / scale)?;
             let name = case.line(case.failure.insn).and_then(|line| line.index());
             let name = name.or_else(|| case.line(at).and_then(|line| line.index()));
-            let condition = name.map(|name| format!("(__u32){name} > {most}"));
+            let condition = name.map(|name| format!("(__u64){name} > {most}"));
             let condition = match (name, condition) {
                 (Some(name), Some(_)) if is_unsigned(case, trace, self.index) => {
                     Some(format!("{name} > {most}"))
@@ -226,14 +226,13 @@ fn length_candidate(case: &Case<'_>, memory: u8, size: u8) -> Option<Candidate> 
         .and_then(|arguments| arguments.get(usize::from(size) - 1).copied());
     let mut conditions = Vec::new();
     if let Some(text) = text.filter(|text| !text.contains('(')) {
-        if ranges.signed_min < 0 && ranges.unsigned_max != u64::from(u32::MAX) {
-            conditions.push(format!("{text} < 0"));
-        }
         if ranges.unsigned_min == 0 && !zero {
             conditions.push(format!("{text} == 0"));
         }
         if ranges.unsigned_max > most as u64 {
-            conditions.push(format!("{text} > {most}"));
+            // As an unsigned number of all bits, what is below 0 is large.
+            let cast = if ranges.signed_min < 0 { "(__u64)" } else { "" };
+            conditions.push(format!("{cast}{text} > {most}"));
         }
     }
     let mut pieces = Vec::new();

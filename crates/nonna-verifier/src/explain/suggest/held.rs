@@ -6,7 +6,7 @@ use super::super::slice::{Slice, Step, What};
 use super::super::trace::{Made, NodeIdx, Place, Trace, Went};
 use super::super::{Case, words};
 use super::patch::{Goal, Patch, Piece};
-use super::{Candidate, add_to, copy, free_register, set};
+use super::{Candidate, add_to, copy, saved, set};
 use crate::slugs;
 
 /// What gives something back.
@@ -75,20 +75,9 @@ impl<'a> Release<'a> {
 
     /// Calls what gives it back, before an instruction that is reached from a visit.
     fn pieces(&self, case: &Case<'_>, trace: &Trace, visit: usize, next: usize) -> Option<Vec<Piece>> {
-        let live = case.demand().live_registers(next);
-        if live & 0b11_1110 != 0 {
-            return None;
-        }
         let holder = trace.holder(visit, self.value.0)?;
         let id = Helper::from_name(self.helper)?.id();
-        let mut pieces = Vec::new();
-        let saved = if live & 1 == 0 {
-            None
-        } else {
-            let lost = [Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5, holder];
-            Some(free_register(case, next, &lost)?)
-        };
-        pieces.extend(saved.map(|saved| copy(saved, Reg::R0)));
+        let (mut pieces, after) = saved(case, next, case.demand().live_registers(next), &[holder])?;
         pieces.push(copy(Reg::R1, holder));
         if self.value.1 != 0 {
             pieces.push(add_to(Reg::R1, self.value.1));
@@ -97,7 +86,7 @@ impl<'a> Release<'a> {
             pieces.push(set(Reg::R2, 0));
         }
         pieces.push((Insn::Call(Callee::Helper(id)), Goal::Next));
-        pieces.extend(saved.map(|saved| copy(Reg::R0, saved)));
+        pieces.extend(after);
         Some(pieces)
     }
 

@@ -8,8 +8,12 @@ mod held;
 mod null;
 mod packet;
 mod patch;
+mod probe;
 mod result;
+mod rounds;
+mod stack;
 mod trial;
+mod whole;
 
 use nonna_bpf::{AluOp, Insn, JumpOp, Operand, ProgramType, Reg, Width};
 use nonna_btf::TypeId;
@@ -52,6 +56,16 @@ pub(super) fn add(case: &Case<'_>, slice: Option<&Slice>, diagnostic: Diagnostic
         slice.map(|slice| held::candidates(case, slice)).unwrap_or_default()
     } else if name == slugs::RETURN_VALUE.name {
         result::candidates(case)
+    } else if name == slugs::UNINITIALIZED_STACK.name {
+        slice.map(|slice| stack::byte_candidates(case, slice)).unwrap_or_default()
+    } else if name == slugs::UNWRITTEN_REGISTER.name {
+        stack::register_candidates(case)
+    } else if name == slugs::ENDLESS_LOOP.name {
+        rounds::candidates(case)
+    } else if name == slugs::NOT_A_POINTER.name {
+        packet::stale_candidates(case).into_iter().chain(probe::candidates(case)).collect()
+    } else if name == slugs::UNKNOWN_HELPER.name || name == slugs::MUST_NOT_SLEEP.name {
+        whole::candidates(case)
     } else {
         Vec::new()
     };
@@ -70,7 +84,18 @@ pub(super) fn add(case: &Case<'_>, slice: Option<&Slice>, diagnostic: Diagnostic
     }
     match best {
         Some((candidate, outcome)) => show(case, diagnostic, candidate, &outcome),
-        None => diagnostic.help(case.failure.help.clone()),
+        None => diagnostic.help(advice(case)),
+    }
+}
+
+/// What to do where no edit is known to mend it.
+fn advice(case: &Case<'_>) -> String {
+    let Some(step) = case.voided() else { return case.failure.help.clone() };
+    let place = case.place(step.insn);
+    if super::slice::gives_back(&case.shape, step.insn, false) {
+        format!("do this before it is given back at {place}")
+    } else {
+        format!("read the pointers into the packet again after {place}, and compare them with the new end")
     }
 }
 
@@ -198,4 +223,34 @@ fn free_register(case: &Case<'_>, insn: usize, taken: &[Reg]) -> Option<Reg> {
     (0..10)
         .filter_map(Reg::new)
         .find(|register| live & (1 << register.number()) == 0 && !taken.contains(register))
+}
+
+/// An offset in the frame of the function around an instruction below which nothing is used, with room for 8 bytes.
+fn free_slot(case: &Case<'_>, insn: usize) -> Option<i16> {
+    let lowest = case.shape.function(insn).map(|insn| match case.shape.insns[insn] {
+        Insn::Load { base: Reg::R10, offset, .. }
+        | Insn::Store { base: Reg::R10, offset, .. }
+        | Insn::Atomic { base: Reg::R10, offset, .. } => i32::from(offset),
+        // The offset of a variable is added to a copy of `r10`; that other numbers count too does no harm.
+        Insn::Alu { op: AluOp::Add, src: Operand::Imm(offset @ -512..=0), .. } => offset,
+        _ => 0,
+    });
+    let lowest = lowest.min().unwrap_or(0);
+    let slot = (lowest & !7) - 8;
+    (slot >= -512).then_some(slot as i16)
+}
+
+/// Instructions that keep what a call destroys of these live registers, before the call and after it.
+fn saved(case: &Case<'_>, insn: usize, live: u16, taken: &[Reg]) -> Option<(Vec<Piece>, Vec<Piece>)> {
+    let mut free = [Reg::R6, Reg::R7, Reg::R8, Reg::R9].into_iter().filter(|register| {
+        (live | case.demand().live_registers(insn)) & (1 << register.number()) == 0
+            && !taken.contains(register)
+    });
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for register in (0..=5).filter(|number| live & (1 << number) != 0).filter_map(Reg::new) {
+        let keeper = free.next()?;
+        before.push(copy(keeper, register));
+        after.push(copy(register, keeper));
+    }
+    Some((before, after))
 }

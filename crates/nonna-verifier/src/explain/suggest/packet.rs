@@ -21,6 +21,15 @@ pub(super) fn candidates(case: &Case<'_>) -> Vec<Candidate> {
     found.candidate(case).into_iter().collect()
 }
 
+/// Takes a pointer into the packet again after something that may have moved the packet, and compares again.
+pub(super) fn stale_candidates(case: &Case<'_>) -> Vec<Candidate> {
+    if case.voided().is_none() {
+        return Vec::new();
+    }
+    let Some(found) = Access::find_stale(case) else { return Vec::new() };
+    found.candidate(case).into_iter().collect()
+}
+
 /// An access to the packet that needs a check.
 struct Access<'a> {
     register: Reg,
@@ -31,6 +40,8 @@ struct Access<'a> {
     /// How the source calls the pointer, and the constant that the register is beyond it.
     name: Option<(&'a str, i64)>,
     leave: Leave,
+    /// The pointer is to be read again first, and this is to be added to it.
+    again: Option<i32>,
 }
 
 /// Where the end of the packet is to be had.
@@ -51,7 +62,31 @@ impl<'a> Access<'a> {
         let (base, moved) = trace.displaced(trace.registers[usize::from(register.number())]);
         let name = case.assigned(base).zip(moved);
         let leave = leave(case, case.failure.insn);
-        Some(Access { register, need, end: End::find(case, trace)?, name, leave })
+        Some(Access { register, need, end: End::find(case, trace)?, name, leave, again: None })
+    }
+
+    fn find_stale(case: &Case<'a>) -> Option<Access<'a>> {
+        let trace = case.trace.as_ref()?;
+        let (base, offset, size) = match case.shape.insns[case.failure.insn] {
+            Insn::Load { base, offset, size, .. } | Insn::Store { base, offset, size, .. } => {
+                (base, offset, size)
+            }
+            _ => return None,
+        };
+        let (origin, moved) = trace.displaced(trace.registers[usize::from(base.number())]);
+        let node = trace.node(origin)?;
+        if !words::loads_context(case, trace, node, Holds::PacketData) {
+            return None;
+        }
+        let end = End::context(case, trace)?;
+        Some(Access {
+            register: base,
+            need: i32::from(offset) + size.bytes() as i32,
+            end,
+            name: case.assigned(origin).zip(moved),
+            leave: leave(case, case.failure.insn),
+            again: Some(i32::try_from(moved?).ok()?),
+        })
     }
 
     /// The check, wide enough for all accesses that follow from the same pointer.
@@ -82,7 +117,7 @@ impl<'a> Access<'a> {
             End::Register(end) => end,
             End::Context(context) | End::Kept(context) => {
                 let end = free_register(case, at, &[self.register, probe, context])?;
-                let (offset, size) = end_field(case)?;
+                let (offset, size) = field(case, Holds::PacketEnd)?;
                 pieces.push((
                     Insn::Load { size, sign_extend: false, dst: end, base: context, offset },
                     Goal::Next,
@@ -92,6 +127,11 @@ impl<'a> Access<'a> {
         };
         if let End::Kept(kept) = self.end {
             patch = patch.at_entry(0, vec![copy(kept, Reg::R1)]);
+        }
+        if let (Some(moved), End::Context(context) | End::Kept(context)) = (self.again, &self.end) {
+            let (offset, size) = field(case, Holds::PacketData)?;
+            let load = Insn::Load { size, sign_extend: false, dst: self.register, base: *context, offset };
+            pieces.extend([(load, Goal::Next), add_to(self.register, moved)]);
         }
         pieces.extend([copy(probe, self.register), add_to(probe, self.need)]);
         pieces.push(skip_if(probe, JumpOp::Le, Operand::Reg(end), self.leave.pieces.len()));
@@ -103,15 +143,30 @@ impl<'a> Access<'a> {
     fn condition(&self, case: &Case<'_>) -> Option<String> {
         let (name, moved) = self.name?;
         let need = moved.checked_add(i64::from(self.need))?;
-        let end = end_name(case)?;
+        let end = if self.again.is_some() { context_end(case)? } else { end_name(case)? };
         Some(format!("(void *){name} + {need} > {end}"))
     }
 
     fn text(&self, case: &Case<'_>) -> Option<(nonna_diag::Span, String)> {
-        statement_before(case, case.failure.insn, &check_lines(&self.condition(case)?, &self.leave))
+        let mut lines: Vec<String> = self.taken_again(case).into_iter().collect();
+        if self.again.is_some() && lines.is_empty() {
+            return None;
+        }
+        lines.extend(check_lines(&self.condition(case)?, &self.leave));
+        statement_before(case, case.failure.insn, &lines)
+    }
+
+    /// The pointer, read again, in the words of the source.
+    fn taken_again(&self, case: &Case<'_>) -> Option<String> {
+        let ((name, moved), _) = self.name.zip(self.again)?;
+        let data = format!("(void *)(long){}->data", context_name(case)?);
+        (moved == 0).then(|| format!("{name} = {data};"))
     }
 
     fn says(&self, case: &Case<'_>) -> String {
+        if self.again.is_some() {
+            return "read the pointers into the packet again, and compare them with the new end".to_owned();
+        }
         match self.condition(case) {
             Some(condition) => {
                 format!("compare with the packet's end first: `if ({condition}) {}`", self.leave.text)
@@ -123,16 +178,12 @@ impl<'a> Access<'a> {
 
 impl End {
     fn find(case: &Case<'_>, trace: &Trace) -> Option<End> {
-        let state = case.failure.state.as_ref()?;
-        let holds = |register: &Reg, kind: fn(Kind) -> bool| {
-            matches!(state.register(register.number()), Value::Pointer(pointer)
-                if kind(pointer.kind) && pointer.is_fixed() && pointer.offset == 0)
-        };
-        let registers = || (0..10).filter_map(Reg::new);
-        if let Some(end) = registers().find(|register| holds(register, |kind| kind == Kind::PacketEnd)) {
-            return Some(End::Register(end));
-        }
-        if let Some(context) = registers().find(|register| holds(register, |kind| kind == Kind::Context)) {
+        let end = holder(case, |kind| kind == Kind::PacketEnd).map(End::Register);
+        end.or_else(|| End::context(case, trace))
+    }
+
+    fn context(case: &Case<'_>, trace: &Trace) -> Option<End> {
+        if let Some(context) = holder(case, |kind| kind == Kind::Context) {
             return Some(End::Context(context));
         }
         // Only the program itself starts with the context in r1.
@@ -143,17 +194,27 @@ impl End {
     }
 }
 
+/// A register that holds an unchanged pointer of a kind where the rule is broken.
+fn holder(case: &Case<'_>, is_kind: fn(Kind) -> bool) -> Option<Reg> {
+    let state = case.failure.state.as_ref()?;
+    let holds = |register: &Reg| {
+        matches!(state.register(register.number()), Value::Pointer(pointer)
+            if is_kind(pointer.kind) && pointer.is_fixed() && pointer.offset == 0)
+    };
+    (0..10).filter_map(Reg::new).find(holds)
+}
+
 /// Registers that an instruction writes.
 fn touched(insn: &Insn) -> u16 {
     crate::registers::writes(insn).0
 }
 
-/// The field of the context that holds the packet's end, and its size.
-fn end_field(case: &Case<'_>) -> Option<(i16, MemSize)> {
+/// The field of the context that holds this, and its size.
+fn field(case: &Case<'_>, holds: Holds) -> Option<(i16, MemSize)> {
     let Layout::Fields { table, .. } = layout(case.program.program_type, case.program.attach_type) else {
         return None;
     };
-    let field = table.fields.iter().find(|field| field.holds == Holds::PacketEnd)?;
+    let field = table.fields.iter().find(|field| field.holds == holds)?;
     Some((i16::try_from(field.offset).ok()?, MemSize::from_bytes(u32::from(field.bytes))?))
 }
 
@@ -168,11 +229,19 @@ fn end_name(case: &Case<'_>) -> Option<String> {
             return Some(format!("(void *){name}"));
         }
     }
-    // The context by the name that the line has which reads the packet's start.
+    context_end(case)
+}
+
+/// The packet's end as a member of the context, by the name that the line has which reads the packet's start.
+fn context_end(case: &Case<'_>) -> Option<String> {
+    Some(format!("(void *)(long){}->data_end", context_name(case)?))
+}
+
+fn context_name<'a>(case: &Case<'a>) -> Option<&'a str> {
+    let trace = case.trace.as_ref()?;
     let start = trace.nodes.iter().find(|node| {
         node.made == Made::Loaded && words::loads_context(case, trace, node, Holds::PacketData)
     })?;
     let line = case.line(trace.insn_of(start))?;
-    let context = line.base_of("data")?;
-    Some(format!("(void *)(long){context}->data_end"))
+    line.base_of("data")
 }

@@ -51,6 +51,10 @@ enum Who {
 pub(super) struct Patch {
     blocks: Vec<Block>,
     replaced: BTreeMap<usize, Insn>,
+    /// Another licence of the object.
+    pub(super) license: Option<&'static str>,
+    /// The program's hook lets it sleep.
+    sleepable: bool,
 }
 
 /// A changed program.
@@ -110,6 +114,18 @@ impl Patch {
         self
     }
 
+    /// Under another licence.
+    pub(super) fn licensed(mut self, license: &'static str) -> Patch {
+        self.license = Some(license);
+        self
+    }
+
+    /// On a hook that lets it sleep.
+    pub(super) fn sleepable(mut self) -> Patch {
+        self.sleepable = true;
+        self
+    }
+
     /// The instructions that are put in, with the place before which they stand and whether only a jump leads there.
     pub(super) fn put_in(&self) -> impl Iterator<Item = (usize, Option<usize>, Vec<Insn>)> {
         self.blocks.iter().map(|block| {
@@ -143,7 +159,7 @@ impl Patch {
             };
             layout.goals.push((layout.moved[index], to));
         }
-        layout.finish(program, &old_slots)
+        layout.finish(program, &old_slots, self.sleepable)
     }
 }
 
@@ -233,7 +249,7 @@ impl Layout {
         self.jumps.get(&old).copied().unwrap_or(self.moved[old])
     }
 
-    fn finish(mut self, program: &Program, old_slots: &SlotMap) -> Option<Patched> {
+    fn finish(mut self, program: &Program, old_slots: &SlotMap, sleepable: bool) -> Option<Patched> {
         let slots = SlotMap::new(&self.insns);
         self.goals.extend(self.to_old.iter().map(|(from, old)| (*from, self.moved[*old])));
         for (from, to) in &self.goals {
@@ -255,6 +271,7 @@ impl Layout {
         changed.line_info.retain_mut(|info| begins(info.slot).map(|slot| info.slot = slot).is_some());
         changed.locations.retain_mut(|(slot, _)| begins(*slot).map(|new| *slot = new).is_some());
         changed.insns = self.insns;
+        changed.sleepable |= sleepable;
         Some(Patched { program: changed, moved: self.moved, put_in: self.put_in })
     }
 }

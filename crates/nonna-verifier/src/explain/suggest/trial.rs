@@ -46,7 +46,7 @@ pub(super) fn outcome(case: &Case<'_>, patch: &Patch) -> Option<Outcome> {
 pub(super) fn judged(case: &Case<'_>, patch: &Patch) -> Option<(Patched, Option<Failure>)> {
     let patched = patch.apply(case.program)?;
     let object = Object {
-        license: case.object.license.clone(),
+        license: patch.license.map_or_else(|| case.object.license.clone(), str::to_owned),
         maps: case.object.maps.clone(),
         programs: vec![patched.program.clone()],
         btf: case.object.btf.clone(),

@@ -95,7 +95,8 @@ impl Prover<'_> {
         let helper = Helper::from_id(number)
             .ok_or_else(|| unknown(format!("there is no helper with number {number}")))?;
         if !helper.callable_by(program.program_type) {
-            return Err(unknown(format!("a `{}` program cannot call `{helper}`", program.program_type)));
+            let message = format!("a `{}` program cannot call `{helper}`", program.program_type);
+            return Err(unknown(message).help(elsewhere(helper)));
         }
         if helper.info().gpl_only && !crate::prove::gpl_compatible(&self.object.license) {
             let message = format!("`{helper}` is for programs under a licence that fits the GPL");
@@ -235,4 +236,14 @@ impl Prover<'_> {
         };
         Ok(Some(value))
     }
+}
+
+/// Which programs may call a helper.
+fn elsewhere(helper: Helper) -> String {
+    let types: Vec<String> =
+        helper.info().programs.iter().take(6).map(|program_type| format!("`{program_type}`")).collect();
+    if types.is_empty() {
+        return "call a helper that this kind of program may use".to_owned();
+    }
+    format!("programs of these types may call it: {}; others need another way", types.join(", "))
 }

@@ -24,4 +24,4 @@ pub use facts::{AccessFact, Facts, Given};
 pub use runtime::{Attached, MapDelta, MapEntry, Runtime};
 pub use slugs::SLUGS;
 pub use structure::stack_bytes;
-pub use verified::{Level, Rejection, Verified, judge, verify, verify_lines, verify_structure};
+pub use verified::{Level, Rejection, Verified, judge, verify, verify_structure};

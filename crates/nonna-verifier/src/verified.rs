@@ -59,24 +59,32 @@ pub struct Rejection {
 ///
 /// [`Rejection`] with every structural reason; where there is none, with the first broken rule of each program.
 pub fn verify(object: Object, environment: &Environment) -> Result<Verified, Rejection> {
-    verify_told(object, environment, None)
+    let mut facts = Vec::with_capacity(object.programs.len());
+    let mut diagnostics: Vec<Diagnostic> = object
+        .programs
+        .iter()
+        .flat_map(|program| structure::check(&object, program, Extent::Shape))
+        .collect();
+    if !diagnostics.is_empty() {
+        return Err(Rejection { object: Box::new(object), diagnostics });
+    }
+    for program in 0..object.programs.len() {
+        match prove::prove(&object, program, environment) {
+            Ok(found) => facts.push(found),
+            Err(failure) => {
+                diagnostics.push(explain::diagnostic(&object, program, environment, &failure, None));
+            }
+        }
+    }
+    if diagnostics.is_empty() {
+        Ok(Verified { object, level: Level::Proved, facts })
+    } else {
+        Err(Rejection { object: Box::new(object), diagnostics })
+    }
 }
 
-/// As [`verify`], and tells more where it refuses: in terms of the source lines, whose texts are `sources`, and with edits that
-/// were tried on a copy of the program. That takes several times as long as the proof.
-///
-/// # Errors
-///
-/// As [`verify`].
-pub fn verify_lines(
-    object: Object,
-    environment: &Environment,
-    sources: &Sources,
-) -> Result<Verified, Rejection> {
-    verify_told(object, environment, Some(sources))
-}
-
-/// Judges one program by itself, as [`verify_lines`] would; nothing can run by this alone.
+/// Judges one program by itself, and tells more than [`verify`] where it refuses: in terms of the source lines, whose texts are
+/// `sources`, and with edits that were tried on a copy of the program. That takes several times as long as the proof. Nothing can run by this alone.
 ///
 /// # Errors
 ///
@@ -98,35 +106,6 @@ pub fn judge(
     }
     prove::prove(object, index, environment)
         .map_err(|failure| vec![explain::diagnostic(object, index, environment, &failure, Some(sources))])
-}
-
-fn verify_told(
-    object: Object,
-    environment: &Environment,
-    sources: Option<&Sources>,
-) -> Result<Verified, Rejection> {
-    let mut facts = Vec::with_capacity(object.programs.len());
-    let mut diagnostics: Vec<Diagnostic> = object
-        .programs
-        .iter()
-        .flat_map(|program| structure::check(&object, program, Extent::Shape))
-        .collect();
-    if !diagnostics.is_empty() {
-        return Err(Rejection { object: Box::new(object), diagnostics });
-    }
-    for program in 0..object.programs.len() {
-        match prove::prove(&object, program, environment) {
-            Ok(found) => facts.push(found),
-            Err(failure) => {
-                diagnostics.push(explain::diagnostic(&object, program, environment, &failure, sources));
-            }
-        }
-    }
-    if diagnostics.is_empty() {
-        Ok(Verified { object, level: Level::Proved, facts })
-    } else {
-        Err(Rejection { object: Box::new(object), diagnostics })
-    }
 }
 
 /// Verifies an object to [`Level::Structure`].

@@ -44,11 +44,11 @@ fn groups<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Vec<Group<'a>
             lines.push_str(&format!("\n{n}. {}{}", place(step, sources), step.message));
         }
     }
-    if !lines.is_empty() {
-        group = group.element(Level::NOTE.message(format!("{HOW}{lines}")));
-    }
     for note in &diagnostic.notes {
         group = group.element(Level::NOTE.message(note.as_str()));
+    }
+    if !lines.is_empty() {
+        group = group.element(Level::NOTE.message(format!("{HOW}{lines}")));
     }
     let mut groups = Vec::new();
     if located {

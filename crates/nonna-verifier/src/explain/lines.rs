@@ -191,6 +191,11 @@ impl<'a> Line<'a> {
         Some(&self.text[at - base.len()..end])
     }
 
+    /// Whether instructions stand here as such.
+    pub(super) fn is_assembly(&self) -> bool {
+        find_word(self.text, "asm").or_else(|| find_word(self.text, "__asm__")).is_some()
+    }
+
     /// Whether a statement of its own can be put in front of this line.
     pub(super) fn begins_statement(&self, lines: &Lines<'_>) -> bool {
         let text = self.text.trim_start();

@@ -16,7 +16,7 @@ use std::cell::OnceCell;
 
 use nonna_bpf::{Callee, Helper, Insn, Object, Program};
 use nonna_btf::{Btf, TypeId};
-use nonna_diag::{Diagnostic, Sources};
+use nonna_diag::{Diagnostic, Sources, Span};
 
 use crate::context::Holds;
 use crate::environment::Environment;
@@ -181,15 +181,21 @@ impl<'a> Case<'a> {
 
     /// An instruction by the line it comes from, or by its slot.
     fn place(&self, insn: usize) -> String {
-        match self.lines.line(&self.shape, insn) {
+        match self.line(insn) {
             Some(line) => format!("line {}", line.number),
             None => format!("instruction {}", self.shape.slots.slot(insn)),
         }
     }
 
-    /// The source line of an instruction.
+    /// The source line of an instruction; a block of assembly is none, as all its instructions are on one.
     fn line(&self, insn: usize) -> Option<Line<'a>> {
-        self.lines.line(&self.shape, insn)
+        self.lines.line(&self.shape, insn).filter(|line| !line.is_assembly())
+    }
+
+    /// Where an instruction comes from, if that says which instruction of its line it is.
+    fn span(&self, insn: usize) -> Option<Span> {
+        let is_assembly = self.lines.line(&self.shape, insn).is_some_and(|line| line.is_assembly());
+        Lines::span(&self.shape, insn).filter(|_| !is_assembly)
     }
 
     /// A register at the end of the path by the variable that it holds, with the register.

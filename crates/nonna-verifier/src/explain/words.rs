@@ -3,7 +3,6 @@
 use nonna_bpf::{AluOp, Callee, Helper, Insn, JumpOp, MapIdx, Operand, RelocationTarget, Returns};
 
 use super::Case;
-use super::lines::Lines;
 use super::slice::{Slice, Step, What};
 use super::trace::{Made, Node, Place, Trace, Went};
 use super::value;
@@ -21,7 +20,7 @@ pub(super) fn tell(case: &Case<'_>, slice: &Slice, mut diagnostic: Diagnostic) -
     // Where bytes are missing, it matters which were written.
     let tells_writes = case.failure.slug.name == slugs::UNINITIALIZED_STACK.name;
     for (step, message) in steps {
-        let span = Lines::span(&case.shape, step.insn);
+        let span = case.span(step.insn);
         // What compilers move about inside of a line nobody wants to know.
         if span.is_some() && is_move(trace, step) && !tells_writes {
             continue;

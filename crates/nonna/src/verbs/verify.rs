@@ -9,9 +9,10 @@ use std::time::Instant;
 use nonna_bpf::{ElfError, ElfReading, Object, ProgramIdx};
 use nonna_diag::{Diagnostic, Sources, nearest};
 use nonna_sandbox::slugs::{NO_SUCH_PROGRAM, UNREADABLE_OBJECT};
+use nonna_verifier::slugs::NOT_MODELLED;
 use nonna_verifier::{Environment, Rules, judge, stack_bytes};
 
-use super::sandbox::{input, object};
+use super::sandbox::{input, object as object_file};
 use crate::cli::{Global, Judged, VerifyArgs};
 use crate::outcome::{Done, Outcome, Trouble};
 
@@ -50,15 +51,15 @@ pub enum Verdict {
 /// Judges the programs of a file.
 pub fn run(args: &VerifyArgs, global: &Global) -> Outcome {
     let (name, bytes) = input::read(&args.file)?;
-    let mut reading = object::parse(&name, &bytes)?;
+    let mut reading = object_file::parse(&name, &bytes)?;
     let mut sources = Sources::new();
     reading.object.locate_lines(&mut sources);
     let wanted = wanted(&name, &reading, args.program.as_deref())?;
-    let environment = environment(args);
+    let mut environment = environment(args);
     let mut judgements = Vec::new();
     for index in wanted {
         judgements.push(match index {
-            Wanted::Read(program) => judgement(&reading.object, program, &environment, &sources),
+            Wanted::Read(program) => judgement(&reading.object, program, &mut environment, &sources),
             Wanted::Unread(index) => unread(&name, &reading.unread[index]),
         });
     }
@@ -93,7 +94,7 @@ fn wanted(name: &str, reading: &ElfReading, asked: Option<&str>) -> Result<Vec<W
     let Some(asked) = asked else {
         if programs.is_empty() && reading.unread.is_empty() {
             let diagnostic = Diagnostic::new(&NO_SUCH_PROGRAM, format!("{name} has no programs"));
-            return Err(object::refused(diagnostic.help("give an object file with a program in it")));
+            return Err(object_file::refused(diagnostic.help("give an object file with a program in it")));
         }
         let unread = (0..reading.unread.len()).map(Wanted::Unread);
         return Ok((0..programs.len()).map(read).chain(unread).collect());
@@ -113,7 +114,7 @@ fn wanted(name: &str, reading: &ElfReading, asked: Option<&str>) -> Result<Vec<W
         _ => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
     };
     let diagnostic = Diagnostic::new(&NO_SUCH_PROGRAM, format!("{name} has no program `{asked}`")).note(has);
-    Err(object::refused(match nearest(asked, names(), 1).first() {
+    Err(object_file::refused(match nearest(asked, names(), 1).first() {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
         None => diagnostic.help("leave --program out to judge all of them"),
     }))
@@ -124,13 +125,24 @@ fn environment(args: &VerifyArgs) -> Environment {
         Judged::Kernel => Rules::Kernel,
         Judged::Plain => Rules::Plain { memory_bytes: u64::from(args.memory) },
     };
-    Environment { kernel_types: object::kernel_types().map(Arc::new), rules, ..Environment::default() }
+    Environment { rules, ..Environment::default() }
 }
 
-fn judgement(object: &Object, idx: ProgramIdx, environment: &Environment, sources: &Sources) -> Judgement {
+/// Judges a program. The kernel's types are only read once a program cannot be judged without: that takes longer than most proofs.
+fn judgement(
+    object: &Object,
+    idx: ProgramIdx,
+    environment: &mut Environment,
+    sources: &Sources,
+) -> Judgement {
     let program = &object.programs[idx.0 as usize];
     let start = Instant::now();
-    let judged = judge(object, idx, environment, sources);
+    let mut judged = judge(object, idx, environment, sources);
+    let wants_types = |why: &[Diagnostic]| why.iter().any(|why| *why.slug == NOT_MODELLED);
+    if environment.kernel_types.is_none() && judged.as_ref().is_err_and(|why| wants_types(why)) {
+        environment.kernel_types = object_file::kernel_types().map(Arc::new);
+        judged = judge(object, idx, environment, sources);
+    }
     let time_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     let verdict = match judged {
         Ok(facts) => {

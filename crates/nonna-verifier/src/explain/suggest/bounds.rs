@@ -1,6 +1,6 @@
 //! An index or a length that nothing bounds is compared with what there is.
 
-use nonna_bpf::{AluOp, Callee, Helper, Insn, JumpOp, Operand, Reg, Width};
+use nonna_bpf::{AluOp, Callee, Helper, Insn, JumpOp, Operand, Reg, RelocationTarget, Width};
 
 use super::super::trace::{Made, NodeIdx, Place, Trace};
 use super::super::value::size_of;
@@ -47,22 +47,26 @@ impl Displaced {
             return Some(Displaced { index, sum: (at, visit), most: size.checked_sub(1)? });
         }
         let wanted = case.failure.wanted?;
-        let end = i64::from(wanted.offset) + i64::from(wanted.bytes) + pointer.offset;
-        let most = room(case, &Pointer { offset: 0, ..pointer })?.checked_sub(end)?;
+        let mut end = i64::from(wanted.offset) + i64::from(wanted.bytes);
         let mut node = trace.origin(trace.registers[usize::from(register)]);
-        // Constants that were added after the index are in the pointer's offset already.
+        // What was added after the index, up to where the index was added.
         for _ in 0..8 {
-            let found = trace.node(node)?;
-            if found.made != Made::Calculated {
-                return None;
-            }
-            let constant = |input: NodeIdx| trace.node(input).is_some_and(|node| node.constant.is_some());
-            if constant(found.inputs[1]) {
+            let found = trace.node(node).filter(|node| node.made == Made::Calculated)?;
+            let by = trace.node(found.inputs[1]).and_then(|by| by.constant);
+            if let Some(by) = by {
+                end += if found.sum? { by } else { -by };
                 node = trace.origin(found.inputs[0]);
                 continue;
             }
             let is_number = |input: NodeIdx| !is_address(case, trace, input);
-            let index = found.inputs.into_iter().find(|input| is_number(*input))?;
+            let index = found
+                .inputs
+                .into_iter()
+                .find(|input| is_number(*input))
+                .filter(|_| found.sum == Some(true))?;
+            let start = found.inputs.into_iter().find(|input| *input != index)?;
+            let offset = fixed_offset(case, trace, start).unwrap_or(pointer.offset);
+            let most = room(case, &Pointer { offset, ..pointer })?.checked_sub(end)?;
             return Some(Displaced { index, sum: (trace.insn_of(found), found.visit), most });
         }
         None
@@ -142,6 +146,21 @@ fn is_unsigned(case: &Case<'_>, trace: &Trace, node: NodeIdx) -> bool {
             Insn::MovSx { .. } | Insn::Alu { op: AluOp::Arsh, .. }
         ) || matches!(case.shape.insns[trace.insn_of(node)], Insn::Load { sign_extend: true, .. })
     })
+}
+
+/// How far an address is from the start of its memory, or from the frame's end, by the constants that were added to it.
+fn fixed_offset(case: &Case<'_>, trace: &Trace, node: NodeIdx) -> Option<i64> {
+    if let Some((_, offset)) = trace.node(node)?.stack {
+        return Some(i64::from(offset));
+    }
+    let (base, moved) = trace.displaced(node);
+    let slot = case.shape.slots.slot(trace.insn_of(trace.node(base)?));
+    let loaded = case.program.relocations.iter().find(|relocation| relocation.slot == slot);
+    let start = match loaded.map(|relocation| &relocation.target) {
+        Some(RelocationTarget::MapValue { offset, .. }) => i64::from(*offset),
+        _ => 0,
+    };
+    moved?.checked_add(start)
 }
 
 /// Bytes that a pointer may be used for from its fixed part on.

@@ -68,9 +68,11 @@ impl<'a> Release<'a> {
     }
 
     fn call(&self) -> String {
-        let argument = self.argument.unwrap_or("…");
         let flags = if self.takes_flags { ", 0" } else { "" };
-        format!("{}({argument}{flags});", self.helper)
+        match self.argument {
+            Some(argument) => format!("{}({argument}{flags});", self.helper),
+            None => self.helper.to_owned(),
+        }
     }
 
     /// Calls what gives it back, before an instruction that is reached from a visit.

@@ -13,6 +13,7 @@ mod result;
 mod rounds;
 mod stack;
 mod trial;
+mod under_lock;
 mod whole;
 
 use nonna_bpf::{AluOp, Insn, JumpOp, Operand, ProgramType, Reg, Width};
@@ -53,7 +54,8 @@ pub(super) fn add(case: &Case<'_>, slice: Option<&Slice>, diagnostic: Diagnostic
     } else if name == slugs::BAD_LENGTH.name {
         bounds::length_candidates(case)
     } else if name == slugs::LEAKED_REFERENCE.name || name == slugs::LOCK_HELD.name {
-        slice.map(|slice| held::candidates(case, slice)).unwrap_or_default()
+        let released = slice.map(|slice| held::candidates(case, slice)).unwrap_or_default();
+        released.into_iter().chain(under_lock::candidates(case)).collect()
     } else if name == slugs::RETURN_VALUE.name {
         result::candidates(case)
     } else if name == slugs::UNINITIALIZED_STACK.name {
@@ -111,7 +113,7 @@ fn show(case: &Case<'_>, diagnostic: Diagnostic, candidate: Candidate, outcome: 
     if let Some((span, replacement)) = text {
         return diagnostic.help(format!("{says} ({tried})")).fix(span, replacement);
     }
-    if super::Lines::span(&case.shape, case.failure.insn).is_some() {
+    if case.span(case.failure.insn).is_some() {
         return diagnostic.help(format!("{says} ({tried})"));
     }
     diagnostic.help(format!("{says} ({tried})\n{}", listing(case, &patch)))

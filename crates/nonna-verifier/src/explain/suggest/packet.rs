@@ -3,6 +3,7 @@
 use nonna_bpf::{Insn, JumpOp, MemSize, Operand, Reg};
 
 use super::super::trace::{Made, Trace};
+use super::super::value::bytes;
 use super::super::{Case, words};
 use super::patch::{Goal, Patch, Piece};
 use super::{
@@ -171,7 +172,10 @@ impl<'a> Access<'a> {
             Some(condition) => {
                 format!("compare with the packet's end first: `if ({condition}) {}`", self.leave.text)
             }
-            None => format!("compare with the packet's end first: {} bytes are needed from here", self.need),
+            None => format!(
+                "compare with the packet's end first: {} must be there from here on",
+                bytes(i64::from(self.need))
+            ),
         }
     }
 }

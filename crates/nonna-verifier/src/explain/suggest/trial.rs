@@ -33,7 +33,8 @@ pub(super) fn outcome(case: &Case<'_>, patch: &Patch) -> Option<Outcome> {
                 return None;
             }
             let shape = Shape::new(&patched.program);
-            let place = match case.lines.line(&shape, failure.insn) {
+            let line = case.lines.line(&shape, failure.insn).filter(|line| !line.is_assembly());
+            let place = match line {
                 Some(line) => format!("line {}", line.number),
                 None => format!("instruction {}", case.shape.slots.slot(patched.was(failure.insn)?)),
             };

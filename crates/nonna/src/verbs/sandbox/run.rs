@@ -15,7 +15,7 @@ use nonna_sandbox::context::{Input, verdict};
 use nonna_sandbox::pcap::{CaptureWriter, Captured, ethernet};
 use nonna_sandbox::runtime::{EngineKind, Loaded, Repeated, RunError, Sandbox};
 use nonna_verifier::slugs::NOT_MODELLED;
-use nonna_verifier::{Environment, Rejection, Rules, Verified, verify};
+use nonna_verifier::{Environment, Rejection, Rules, Verified, judge, verify};
 
 use super::report::{CaptureReport, Report};
 use super::{fill, given, object};
@@ -87,8 +87,7 @@ fn load(
             Some(bytes) => Rules::Plain { memory_bytes: bytes as u64 },
             None => Rules::Kernel,
         };
-        let verified = verified(object, types, rules)
-            .map_err(|rejection| Trouble::Refused(rejection.diagnostics, Sources::new()))?;
+        let verified = verified(object, types, rules).map_err(|rejection| refused(rejection, rules))?;
         sandbox.load(&verified)
     };
     loaded.map_err(|error| Trouble::Environment {
@@ -112,6 +111,18 @@ fn verified(object: Object, types: Option<Btf>, rules: Rules) -> Result<Verified
         }
         other => other,
     }
+}
+
+/// A refusal in the words of the source lines, where the object has them.
+fn refused(rejection: Rejection, rules: Rules) -> Trouble {
+    let mut object = *rejection.object;
+    let mut sources = Sources::new();
+    object.locate_lines(&mut sources);
+    let kernel_types = object::kernel_types().map(Arc::new);
+    let environment = Environment { kernel_types, rules, ..Environment::default() };
+    let refusal = |index| judge(&object, ProgramIdx(index), &environment, &sources).err().unwrap_or_default();
+    let told = (0..object.programs.len() as u32).flat_map(refusal).collect();
+    Trouble::Refused(told, sources)
 }
 
 /// Why a run failed, in words.

@@ -67,12 +67,19 @@ pub fn report(outcome: Outcome, global: &Global) -> ExitCode {
             terminal::error(&message, &help);
             ExitCode::from(2)
         }
+        // Who read the results has seen enough, as `head` has.
+        Err(Trouble::Machine(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(Trouble::Machine(error)) => {
             let causes = error.chain().skip(1).map(|cause| format!("because: {cause}")).collect::<Vec<_>>();
             terminal::error(&error.to_string(), &causes);
             ExitCode::from(2)
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.map(std::io::Error::kind).any(|kind| kind == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Writes diagnostics to standard error: for people, or one JSON object a line with `-f json`.

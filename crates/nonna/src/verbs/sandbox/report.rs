@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::Context;
@@ -24,6 +25,18 @@ pub struct Lines(Vec<String>);
 impl Host for Lines {
     fn print(&mut self, line: &[u8]) {
         self.0.push(String::from_utf8_lossy(line).trim_end().to_owned());
+    }
+}
+
+/// A field as people read it: addresses and ports that stand in network order are shown as such.
+fn in_words(field: &str, value: &Value) -> String {
+    let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+    match number {
+        Some(address) if field.ends_with("_ip4") => Ipv4Addr::from(address.to_le_bytes()).to_string(),
+        Some(port) if field == "user_port" => {
+            format!("{value}, which is {} in network order", (port as u16).swap_bytes())
+        }
+        _ => value.to_string(),
     }
 }
 
@@ -106,7 +119,9 @@ impl Report<'_> {
         self.counts(&mut text, first.instructions as f64, repeated.mean_ns);
         printed(&mut text, host);
         if let Some(packet) = &first.packet {
-            if *packet == input.packet {
+            if packet.is_empty() && input.packet.is_empty() {
+                // There was nothing to look at.
+            } else if *packet == input.packet {
                 let _ = writeln!(text, "the packet is as it was, {} bytes", packet.len());
             } else {
                 let (before, after) = (input.packet.len(), packet.len());
@@ -118,7 +133,7 @@ impl Report<'_> {
             let _ = writeln!(text, "the metadata before the packet: {}", hex(&first.metadata));
         }
         for (name, value, _) in fields.iter().filter(|(_, value, writable)| *writable && !is_zero(value)) {
-            let _ = writeln!(text, "{name} is {value}");
+            let _ = writeln!(text, "{name} is {}", in_words(name, value));
         }
         effects_text(&mut text, &first.effects);
         self.say(&text)

@@ -68,8 +68,9 @@ pub fn verify(object: Object, environment: &Environment) -> Result<Verified, Rej
     if !diagnostics.is_empty() {
         return Err(Rejection { object: Box::new(object), diagnostics });
     }
+    let own_types = prove::own_types(&object);
     for program in 0..object.programs.len() {
-        match prove::prove(&object, program, environment) {
+        match prove::prove(&object, own_types.as_ref(), program, environment) {
             Ok(found) => facts.push(found),
             Err(failure) => {
                 diagnostics.push(explain::diagnostic(&object, program, environment, &failure, None));
@@ -104,7 +105,7 @@ pub fn judge(
     if !structure.is_empty() {
         return Err(structure);
     }
-    prove::prove(object, index, environment)
+    prove::prove_within(object, index, environment, u64::MAX)
         .map_err(|failure| vec![explain::diagnostic(object, index, environment, &failure, Some(sources))])
 }
 

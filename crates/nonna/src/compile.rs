@@ -1,12 +1,14 @@
 //! From a script to verified programs: the street's first half, as every verb walks it.
 
+use std::sync::Arc;
+
 use nonna_bpf::{Feature, Object, Target};
 use nonna_codegen::{CodegenError, KernelLoads};
 use nonna_diag::{Diagnostic, SourceId, Sources};
 use nonna_ir::Module;
 use nonna_kernel::{Kernel, LoadError};
 use nonna_script::Compiled;
-use nonna_verifier::{Verified, verify_structure};
+use nonna_verifier::{Environment, Verified, verify};
 use rustix::thread::CapabilitySet;
 
 use crate::outcome::Trouble;
@@ -52,7 +54,7 @@ pub fn script(
     }
 }
 
-/// Generates code and verifies it.
+/// Generates code and proves it safe.
 ///
 /// # Errors
 ///
@@ -65,7 +67,9 @@ pub fn programs(
     sources: &Sources,
 ) -> Result<Verified, Trouble> {
     let object = object(module, target, options, sources)?;
-    verify_structure(object).map_err(|rejection| Trouble::Refused(rejection.diagnostics, sources.clone()))
+    let environment = Environment { kernel_types: Some(Arc::clone(&target.btf)), ..Environment::default() };
+    verify(object, &environment)
+        .map_err(|rejection| Trouble::Refused(rejection.diagnostics, sources.clone()))
 }
 
 fn object(

@@ -63,7 +63,7 @@ impl Prover<'_> {
             return known.clone();
         }
         let mut found = Vec::new();
-        if let Some(btf) = &self.own_types {
+        if let Some(btf) = self.own_types {
             collect(btf, self.kernel, id, 0, 4, &mut found);
         }
         let found = Rc::new(found);

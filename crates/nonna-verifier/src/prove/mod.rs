@@ -49,7 +49,7 @@ pub(crate) struct Prover<'a> {
     insns: &'a [Insn],
     environment: &'a Environment,
     kernel: Option<&'a Btf>,
-    own_types: Option<Btf>,
+    own_types: Option<&'a Btf>,
     slots: SlotMap,
     functions: Functions,
     flow: Flow,
@@ -57,6 +57,8 @@ pub(crate) struct Prover<'a> {
     /// What the loader fills in, by instruction.
     relocations: FxHashMap<usize, RelocationTarget>,
     special_fields: FxHashMap<u32, Rc<Vec<Field>>>,
+    /// What stands at places of kernel structures that were looked at.
+    walked: FxHashMap<typed::Place, Option<typed::Found>>,
     facts: Vec<AccessFact>,
     /// Which kinds of pointers each instruction has met; 0 for none.
     classes: Vec<u8>,
@@ -85,21 +87,41 @@ pub(crate) struct Prover<'a> {
     proves_global: bool,
 }
 
-/// Proves a program whose structure is sound.
-pub(crate) fn prove(object: &Object, program: usize, environment: &Environment) -> Result<Facts, Failure> {
-    prove_within(object, program, environment, u64::MAX)
+/// The types that an object brings, if it brings some that can be read.
+pub(crate) fn own_types(object: &Object) -> Option<Btf> {
+    if object.btf.is_empty() { None } else { Btf::parse(object.btf.clone()).ok() }
 }
 
-/// As [`prove`]; a program that takes more steps counts as too complex.
+/// Proves a program whose structure is sound.
+pub(crate) fn prove(
+    object: &Object,
+    own_types: Option<&Btf>,
+    program: usize,
+    environment: &Environment,
+) -> Result<Facts, Failure> {
+    prove_by(object, own_types, program, environment, u64::MAX)
+}
+
+/// Proves the one program that is wanted; one that takes more steps counts as too complex.
 pub(crate) fn prove_within(
     object: &Object,
     program: usize,
     environment: &Environment,
     max_steps: u64,
 ) -> Result<Facts, Failure> {
+    prove_by(object, own_types(object).as_ref(), program, environment, max_steps)
+}
+
+fn prove_by(
+    object: &Object,
+    own_types: Option<&Btf>,
+    program: usize,
+    environment: &Environment,
+    max_steps: u64,
+) -> Result<Facts, Failure> {
     let mut refused = None;
     for rounds_first in ROUNDS_FIRST {
-        let mut prover = Prover::new(object, program, environment);
+        let mut prover = Prover::new(object, own_types, program, environment);
         prover.rounds_first = rounds_first;
         prover.max_steps =
             max_steps.min(if rounds_first > 0 { explore::MAX_STEPS_BY_ROUNDS } else { explore::MAX_STEPS });
@@ -124,7 +146,12 @@ const MAX_INSTRUCTIONS: u64 = 1 << 44;
 const ROUNDS_FIRST: [u32; 3] = [0, 2, 64];
 
 impl<'a> Prover<'a> {
-    fn new(object: &'a Object, program_index: usize, environment: &'a Environment) -> Self {
+    fn new(
+        object: &'a Object,
+        own_types: Option<&'a Btf>,
+        program_index: usize,
+        environment: &'a Environment,
+    ) -> Self {
         let program: &Program = &object.programs[program_index];
         let insns = &program.insns;
         let slots = SlotMap::new(insns);
@@ -136,7 +163,6 @@ impl<'a> Prover<'a> {
             .iter()
             .filter_map(|relocation| Some((slots.index(relocation.slot)?, relocation.target.clone())))
             .collect();
-        let own_types = if object.btf.is_empty() { None } else { Btf::parse(object.btf.clone()).ok() };
         Prover {
             object,
             program_index,
@@ -150,6 +176,7 @@ impl<'a> Prover<'a> {
             slots,
             relocations,
             special_fields: FxHashMap::default(),
+            walked: FxHashMap::default(),
             facts: vec![AccessFact::Unreached; insns.len()],
             classes: vec![0; insns.len()],
             call_maps: vec![None; insns.len()],

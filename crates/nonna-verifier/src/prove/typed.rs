@@ -16,8 +16,12 @@ use crate::facts::AccessFact;
 use crate::numbers::Scalar;
 use crate::slugs;
 
+/// A place in a kernel structure: its type, the first byte and how many.
+pub(super) type Place = (u32, u64, u8);
+
 /// What stands at a place of a structure.
-enum Found {
+#[derive(Clone, Copy)]
+pub(super) enum Found {
     /// A number, or bytes of one.
     Number,
     /// A pointer to a structure.
@@ -41,7 +45,7 @@ impl<'a> Prover<'a> {
     pub(crate) fn types(&self, at: usize, types: Types) -> Result<&Btf, Failure> {
         match types {
             Types::Kernel => self.kernel_types(at),
-            Types::Object => self.own_types.as_ref().ok_or_else(|| {
+            Types::Object => self.own_types.ok_or_else(|| {
                 Failure::new(
                     &slugs::NOT_MODELLED,
                     at,
@@ -226,7 +230,10 @@ impl<'a> Prover<'a> {
             return self.load_own(at, register, type_id, place, size, unknown);
         }
         let btf = self.kernel_types(at)?;
-        let found = walk(btf, TypeId(type_id), place, u64::from(size.bytes())).ok_or_else(|| {
+        // Programs read the same few fields on many paths, and records of types are slow to read.
+        let known = self.walked.entry((type_id, place, size.bytes() as u8));
+        let found = *known.or_insert_with(|| walk(btf, TypeId(type_id), place, u64::from(size.bytes())));
+        let found = found.ok_or_else(|| {
             self.bad_type(
                 at,
                 register,

@@ -76,7 +76,7 @@ impl Prover<'_> {
             return Ok(None);
         };
         let id = TypeId(info.type_id);
-        let Some(btf) = self.own_types.as_ref() else { return Ok(None) };
+        let Some(btf) = self.own_types else { return Ok(None) };
         let Ok(Type::Func(found)) = btf.ty(id) else { return Ok(None) };
         if found.linkage != Linkage::Global {
             return Ok(None);

@@ -68,8 +68,7 @@ pub fn programs(
 ) -> Result<Verified, Trouble> {
     let object = object(module, target, options, sources)?;
     let environment = Environment { kernel_types: Some(Arc::clone(&target.btf)), ..Environment::default() };
-    verify(object, &environment)
-        .map_err(|rejection| Trouble::Refused(rejection.diagnostics, sources.clone()))
+    verify(object, &environment).map_err(|rejection| Trouble::Refused(rejection.diagnostics, sources.clone()))
 }
 
 fn object(

@@ -558,9 +558,8 @@ impl Prover<'_> {
     fn returns_nothing(&self, at: usize) -> bool {
         let first = self.slots.slot(self.functions.range(self.functions.of(at)).start);
         let info = self.program().func_info.iter().find(|info| info.slot == first);
-        let prototype = info
-            .zip(self.own_types)
-            .and_then(|(info, btf)| btf.prototype(TypeId(info.type_id)).ok());
+        let prototype =
+            info.zip(self.own_types).and_then(|(info, btf)| btf.prototype(TypeId(info.type_id)).ok());
         prototype.is_some_and(|prototype| prototype.return_type == TypeId::VOID)
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use nonna_bpf::Object;
+use nonna_bpf::{Object, ProgramIdx};
 use nonna_btf::Btf;
-use nonna_diag::{Format, Sources, render};
+use nonna_diag::{Diagnostic, Format, Sources, render};
 use nonna_testkit::engines::try_verified;
-use nonna_verifier::{Environment, verify};
+use nonna_verifier::{Environment, judge, verify};
 
 use crate::{contexts, machine, object};
 
@@ -37,10 +37,26 @@ pub fn run(input: &[u8]) {
         }
         Err(rejection) => {
             assert!(!rejection.diagnostics.is_empty(), "refused without a reason");
-            for format in [Format::Human { color: false, width: 100 }, Format::Json, Format::Sarif] {
-                let _ = render(&rejection.diagnostics, &Sources::new(), format);
-            }
+            show(&rejection.diagnostics, &Sources::new());
+            explain(*rejection.object);
         }
+    }
+}
+
+/// Whatever is refused can be told in terms of its lines, edits and all.
+fn explain(mut object: Object) {
+    let mut sources = Sources::new();
+    object.locate_lines(&mut sources);
+    for program in 0..object.programs.len() as u32 {
+        if let Err(told) = judge(&object, ProgramIdx(program), &environment(), &sources) {
+            show(&told, &sources);
+        }
+    }
+}
+
+fn show(diagnostics: &[Diagnostic], sources: &Sources) {
+    for format in [Format::Human { color: false, width: 100 }, Format::Json, Format::Sarif] {
+        let _ = render(diagnostics, sources, format);
     }
 }
 

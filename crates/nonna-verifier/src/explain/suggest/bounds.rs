@@ -6,7 +6,7 @@ use super::super::trace::{Made, NodeIdx, Place, Trace};
 use super::super::value::size_of;
 use super::super::{Case, words};
 use super::patch::Patch;
-use super::{Candidate, Leave, Piece, check_lines, leave, skip_if, statement_before};
+use super::{Candidate, Leave, Piece, check_line, check_lines, leave, skip_if, statement_before};
 use crate::prove::value::{Kind, Pointer, Value};
 
 /// Compares the index where it becomes an address.
@@ -123,7 +123,7 @@ impl Displaced {
                 .as_ref()
                 .and_then(|condition| statement_before(case, at, &check_lines(condition, &leave)));
             let says = match &condition {
-                Some(condition) => format!("bound the index first: `if ({condition}) {}`", leave.text),
+                Some(condition) => format!("bound the index first: `{}`", check_line(condition, &leave)),
                 None => format!("bound the index first: at most {most} is inside"),
             };
             let patch = Patch::default().before(at, guard(register, most, &leave)?);
@@ -265,7 +265,7 @@ fn length_candidate(case: &Case<'_>, memory: u8, size: u8) -> Option<Candidate> 
         (format!("bound the length first: the memory has {most} bytes"), None)
     } else {
         let edit = statement_before(case, case.failure.insn, &check_lines(&condition, &leave));
-        (format!("bound the length first: `if ({condition}) {}`", leave.text), edit)
+        (format!("bound the length first: `{}`", check_line(&condition, &leave)), edit)
     };
     Some(Candidate { patch: Patch::default().before(case.failure.insn, pieces), text: edit, says })
 }

@@ -36,6 +36,26 @@ pub(super) fn candidates(case: &Case<'_>, slice: &Slice) -> Vec<Candidate> {
     found
 }
 
+/// Statements and instructions that give back everything that is held where an instruction is about to run; `None` where it cannot be
+/// said how.
+pub(super) fn releases(case: &Case<'_>, insn: usize) -> Option<(Vec<String>, Vec<Piece>)> {
+    let (trace, state) = (case.trace.as_ref()?, case.failure.state.as_ref()?);
+    let visit = trace.visits.iter().rposition(|visit| visit.insn as usize == insn)?;
+    let references = state.references.iter().rev().map(|held| held.insn);
+    let held: Vec<usize> = state.lock.iter().map(|lock| lock.insn).chain(references).collect();
+    let (mut statements, mut pieces) = (Vec::new(), Vec::new());
+    for origin in held {
+        // What is only tested here need not be there yet.
+        if trace.visits[visit..].iter().any(|visit| visit.insn as usize == origin) {
+            continue;
+        }
+        let release = Release::find(case, trace, origin)?;
+        statements.push(release.statement().unwrap_or_else(|| format!("{}(…);", release.helper)));
+        pieces.extend(release.call_with(trace.holder(visit, release.value.0)?)?);
+    }
+    Some((statements, pieces))
+}
+
 impl<'a> Release<'a> {
     fn find(case: &Case<'a>, trace: &Trace, origin: usize) -> Option<Release<'a>> {
         let Insn::Call(callee @ Callee::Helper(number)) = case.shape.insns[origin] else { return None };
@@ -67,20 +87,19 @@ impl<'a> Release<'a> {
         Some(Release { helper, takes_flags, argument, value })
     }
 
-    fn call(&self) -> String {
+    fn statement(&self) -> Option<String> {
         let flags = if self.takes_flags { ", 0" } else { "" };
-        match self.argument {
-            Some(argument) => format!("{}({argument}{flags});", self.helper),
-            None => self.helper.to_owned(),
-        }
+        Some(format!("{}({}{flags});", self.helper, self.argument?))
     }
 
-    /// Calls what gives it back, before an instruction that is reached from a visit.
-    fn pieces(&self, case: &Case<'_>, trace: &Trace, visit: usize, next: usize) -> Option<Vec<Piece>> {
-        let holder = trace.holder(visit, self.value.0)?;
+    fn call(&self) -> String {
+        self.statement().unwrap_or_else(|| self.helper.to_owned())
+    }
+
+    /// The call, where a register holds what stands for it.
+    fn call_with(&self, holder: Reg) -> Option<Vec<Piece>> {
         let id = Helper::from_name(self.helper)?.id();
-        let (mut pieces, after) = saved(case, next, case.demand().live_registers(next), &[holder])?;
-        pieces.push(copy(Reg::R1, holder));
+        let mut pieces = vec![copy(Reg::R1, holder)];
         if self.value.1 != 0 {
             pieces.push(add_to(Reg::R1, self.value.1));
         }
@@ -88,6 +107,14 @@ impl<'a> Release<'a> {
             pieces.push(set(Reg::R2, 0));
         }
         pieces.push((Insn::Call(Callee::Helper(id)), Goal::Next));
+        Some(pieces)
+    }
+
+    /// Calls what gives it back, before an instruction that is reached from a visit.
+    fn pieces(&self, case: &Case<'_>, trace: &Trace, visit: usize, next: usize) -> Option<Vec<Piece>> {
+        let holder = trace.holder(visit, self.value.0)?;
+        let (mut pieces, after) = saved(case, next, case.demand().live_registers(next), &[holder])?;
+        pieces.extend(self.call_with(holder)?);
         pieces.extend(after);
         Some(pieces)
     }

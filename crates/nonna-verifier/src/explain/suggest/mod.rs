@@ -159,8 +159,10 @@ fn skip_if(dst: Reg, op: JumpOp, src: Operand, count: usize) -> Piece {
 
 /// How a function is left early.
 struct Leave {
-    /// As source text: `return XDP_PASS;`
+    /// As source text: `return XDP_PASS;`, after what gives back what is held.
     text: String,
+    /// The same, a statement each.
+    statements: Vec<String>,
     /// The result, as the hook knows it.
     value: i32,
     pieces: Vec<Piece>,
@@ -187,7 +189,10 @@ fn leave(case: &Case<'_>, insn: usize) -> Leave {
     };
     let is_void = first != 0 && returns_nothing(case, first);
     let text = if is_void { "return;".to_owned() } else { format!("return {name};") };
-    Leave { text, value, pieces: vec![set(Reg::R0, value), (Insn::Exit, Goal::Next)] }
+    let (mut statements, mut pieces) = held::releases(case, insn).unwrap_or_default();
+    statements.push(text);
+    pieces.extend([set(Reg::R0, value), (Insn::Exit, Goal::Next)]);
+    Leave { text: statements.join(" "), statements, value, pieces }
 }
 
 fn returns_nothing(case: &Case<'_>, first: usize) -> bool {
@@ -214,9 +219,23 @@ fn indented(indent: &str, lines: &[String]) -> String {
     lines.iter().map(|line| format!("{indent}{line}\n")).collect()
 }
 
-/// A check with its way out, as two lines of source.
+/// A condition with its way out in one line: `if (…) return 0;`
+fn check_line(condition: &str, leave: &Leave) -> String {
+    if leave.statements.len() == 1 {
+        format!("if ({condition}) {}", leave.text)
+    } else {
+        format!("if ({condition}) {{ {} }}", leave.text)
+    }
+}
+
+/// A check with its way out, as lines of source.
 fn check_lines(condition: &str, leave: &Leave) -> Vec<String> {
-    vec![format!("if ({condition})"), format!("\t{}", leave.text)]
+    let statements = leave.statements.iter().map(|statement| format!("\t{statement}"));
+    if leave.statements.len() == 1 {
+        return std::iter::once(format!("if ({condition})")).chain(statements).collect();
+    }
+    let (open, close) = (format!("if ({condition}) {{"), "}".to_owned());
+    std::iter::once(open).chain(statements).chain([close]).collect()
 }
 
 /// A register that nobody reads from an instruction on, and that the instruction does not use.

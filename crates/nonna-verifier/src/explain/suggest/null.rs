@@ -5,7 +5,7 @@ use nonna_bpf::{Insn, JumpOp, Operand, Reg};
 use super::super::Case;
 use super::super::trace::Made;
 use super::patch::Patch;
-use super::{Candidate, Leave, check_lines, leave, skip_if, statement_after, statement_before};
+use super::{Candidate, Leave, check_line, check_lines, leave, skip_if, statement_after, statement_before};
 
 /// Tests right after the call that gave the pointer, then right before its use.
 pub(super) fn candidates(case: &Case<'_>) -> Vec<Candidate> {
@@ -40,7 +40,7 @@ pub(super) fn candidates(case: &Case<'_>) -> Vec<Candidate> {
 
 fn says(name: Option<&str>, leave: &Leave) -> String {
     match name {
-        Some(name) => format!("test it first: `if (!{name}) {}`", leave.text),
+        Some(name) => format!("test it first: `{}`", check_line(&format!("!{name}"), leave)),
         None => "test the pointer before it is used".to_owned(),
     }
 }

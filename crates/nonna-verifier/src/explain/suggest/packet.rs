@@ -7,7 +7,8 @@ use super::super::value::bytes;
 use super::super::{Case, words};
 use super::patch::{Goal, Patch, Piece};
 use super::{
-    Candidate, Leave, add_to, check_lines, copy, free_register, leave, skip_if, statement_before, trial,
+    Candidate, Leave, add_to, check_line, check_lines, copy, free_register, leave, skip_if, statement_before,
+    trial,
 };
 use crate::context::{Holds, Layout, layout};
 use crate::prove::value::{Kind, Value};
@@ -170,7 +171,7 @@ impl<'a> Access<'a> {
         }
         match self.condition(case) {
             Some(condition) => {
-                format!("compare with the packet's end first: `if ({condition}) {}`", self.leave.text)
+                format!("compare with the packet's end first: `{}`", check_line(&condition, &self.leave))
             }
             None => format!(
                 "compare with the packet's end first: {} must be there from here on",

@@ -5,6 +5,7 @@ use nonna_bpf::{Callee, Helper, Insn, Reg};
 use super::super::Case;
 use super::patch::{Goal, Patch, Piece};
 use super::{Candidate, add_to, copy, free_slot, saved, set};
+use crate::environment::Rules;
 use crate::prove::value::Value;
 
 /// Reads through a helper what was read directly.
@@ -17,7 +18,7 @@ fn candidate(case: &Case<'_>) -> Option<Candidate> {
     let Insn::Load { size, sign_extend, dst, base, offset } = case.shape.insns[at] else { return None };
     let state = case.failure.state.as_ref()?;
     let Value::Number(_) = state.register(base.number()) else { return None };
-    if case.voided().is_some() || base == Reg::R10 {
+    if case.voided().is_some() || base == Reg::R10 || case.environment.rules != Rules::Kernel {
         return None;
     }
     let helper =
@@ -30,7 +31,9 @@ fn candidate(case: &Case<'_>) -> Option<Candidate> {
     let (before, after) = saved(case, at, live, &[base, dst])?;
     let mut pieces: Vec<Piece> = before;
     pieces.push(copy(Reg::R3, base));
-    pieces.push(add_to(Reg::R3, i32::from(offset)));
+    if offset != 0 {
+        pieces.push(add_to(Reg::R3, i32::from(offset)));
+    }
     pieces.push(copy(Reg::R1, Reg::R10));
     pieces.push(add_to(Reg::R1, i32::from(slot)));
     pieces.push(set(Reg::R2, size.bytes() as i32));

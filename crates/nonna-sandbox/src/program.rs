@@ -367,6 +367,11 @@ impl Prepared {
         self.facts.ends()
     }
 
+    /// Whether a run may read bytes of its frames that it has not written.
+    pub(crate) fn needs_empty_frames(&self) -> bool {
+        self.facts.needs_empty_frames()
+    }
+
     /// What must hold of the arguments that it is called with.
     pub fn given(&self) -> Given {
         self.facts.given()

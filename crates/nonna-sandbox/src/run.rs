@@ -147,7 +147,7 @@ impl<'r, 'm> Run<'r, 'm> {
 
     /// Whether a program was linked with the maps of this run, if with any.
     #[inline]
-    fn fits(&self, engine: &dyn Engine) -> bool {
+    fn fits(&self, engine: &(impl Engine + ?Sized)) -> bool {
         engine.values().is_none_or(|values| self.maps.areas().own(values))
     }
 
@@ -165,6 +165,28 @@ impl<'r, 'm> Run<'r, 'm> {
         }
     }
 
+    /// Whether a program may be entered at this instruction over what this run sees.
+    ///
+    /// # Errors
+    ///
+    /// [`FaultKind::OtherMaps`], [`FaultKind::OtherArguments`].
+    #[inline]
+    pub(crate) fn admit(
+        &self,
+        engine: &(impl Engine + ?Sized),
+        entry: usize,
+        arguments: &[u64; 5],
+    ) -> Result<(), Fault> {
+        if !self.fits(engine) {
+            return Err(Fault { insn: entry, kind: FaultKind::OtherMaps });
+        }
+        // Other functions are entered with what the program itself gave them.
+        if entry == 0 && !self.holds(engine.given(), arguments) {
+            return Err(Fault { insn: entry, kind: FaultKind::OtherArguments });
+        }
+        Ok(())
+    }
+
     fn execute_function(
         &mut self,
         engine: &dyn Engine,
@@ -172,13 +194,7 @@ impl<'r, 'm> Run<'r, 'm> {
         arguments: [u64; 5],
         budget: Budget,
     ) -> Result<Finished, Fault> {
-        if !self.fits(engine) {
-            return Err(Fault { insn: entry, kind: FaultKind::OtherMaps });
-        }
-        // Other functions are entered with what the program itself gave them.
-        if entry == 0 && !self.holds(engine.given(), &arguments) {
-            return Err(Fault { insn: entry, kind: FaultKind::OtherArguments });
-        }
+        self.admit(engine, entry, &arguments)?;
         self.memory.close_frames(0);
         self.memory.lend_areas(self.maps.areas());
         let mut inner = Run {

@@ -40,6 +40,8 @@ pub struct Facts {
     maps: Vec<Option<MapIdx>>,
     /// Instructions that a run takes at most; `None` where nothing shows that it ends.
     instructions: Option<u64>,
+    /// Whether the proof holds only for stack frames that begin with zeros.
+    needs_empty_frames: bool,
     steps: u64,
 }
 
@@ -51,6 +53,7 @@ impl Facts {
             accesses: vec![AccessFact::Checked; n_insns],
             maps: vec![None; n_insns],
             instructions: None,
+            needs_empty_frames: true,
             steps: 0,
         }
     }
@@ -61,9 +64,10 @@ impl Facts {
         accesses: Vec<AccessFact>,
         maps: Vec<Option<MapIdx>>,
         instructions: u64,
+        needs_empty_frames: bool,
         steps: u64,
     ) -> Self {
-        Facts { given, accesses, maps, instructions: Some(instructions), steps }
+        Facts { given, accesses, maps, instructions: Some(instructions), needs_empty_frames, steps }
     }
 
     /// What must hold of the values that the program is called with.
@@ -94,6 +98,12 @@ impl Facts {
     /// How many instructions a run takes at most, helpers not counted; `None` where nothing shows that it ends.
     pub fn max_instructions(&self) -> Option<u64> {
         self.instructions
+    }
+
+    /// Whether a run may read bytes of a stack frame that it has not written: an engine must then hand out frames of zeros, lest one
+    /// run sees what another left there.
+    pub fn needs_empty_frames(&self) -> bool {
+        self.needs_empty_frames
     }
 
     /// How many instructions the proof looked at, on all paths together: what a verdict cost, on any machine.

@@ -6,6 +6,7 @@
 use nonna_bpf::{AluOp, AtomicOp, Callee, Insn, MemSize, Operand, Reg, Width};
 use nonna_verifier::AccessFact;
 
+use crate::memory::MAX_FRAMES;
 use crate::program::Prepared;
 
 /// All registers.
@@ -54,6 +55,8 @@ pub(super) struct Blocks {
     has_may_goto: bool,
     /// Instructions that jump backwards from behind: heads of loops.
     pub(super) loop_heads: Vec<bool>,
+    /// Where nothing in the program looks at the run: how many of its functions are active at once at most.
+    pub(super) quiet: Option<usize>,
 }
 
 impl Blocks {
@@ -66,10 +69,12 @@ impl Blocks {
             used: 0,
             has_may_goto: false,
             loop_heads: vec![false; n],
+            quiet: None,
         };
         blocks.find_leaders(program);
         blocks.find_functions(program);
         blocks.find_live(program);
+        blocks.quiet = blocks.find_quiet(program);
         blocks
     }
 
@@ -170,10 +175,42 @@ impl Blocks {
         }
     }
 
+    /// Whether the program asks nothing of the world: it ends, every access was proved, no call leads outside, and no frame must be
+    /// emptied for it. Yields how deep its calls go.
+    fn find_quiet(&self, program: &Prepared) -> Option<usize> {
+        let insns = program.insns();
+        let asks = |(index, insn): (usize, &Insn)| match insn {
+            Insn::Call(callee) => !matches!(callee, Callee::Local(_)),
+            Insn::LoadPacket { .. } => true,
+            _ => touches_memory(insn) && program.access(index) != AccessFact::Direct,
+        };
+        let empties = self.used & bit(Reg::R10) != 0 && program.needs_empty_frames();
+        let is_quiet = program.ends() && !empties && !insns.iter().enumerate().any(asks);
+        let calls: Vec<(usize, usize)> = (0..insns.len())
+            .filter(|index| is_quiet && matches!(insns[*index], Insn::Call(_)))
+            .map(|index| (self.number_of(index), self.number_of(program.target(index))))
+            .collect();
+        // Each round reaches one call deeper; who is never done calls itself.
+        let mut depths = vec![1; self.functions.len()];
+        for _ in 0..MAX_FRAMES {
+            let before = depths.clone();
+            for (caller, callee) in &calls {
+                depths[*caller] = depths[*caller].max(before[*callee] + 1);
+            }
+            if depths == before {
+                return is_quiet.then_some(depths[0]);
+            }
+        }
+        None
+    }
+
+    fn number_of(&self, insn: usize) -> usize {
+        self.functions.partition_point(|function| function.entry <= insn) - 1
+    }
+
     /// The function that an instruction belongs to.
     pub(super) fn function_of(&self, insn: usize) -> Function {
-        let behind = self.functions.partition_point(|function| function.entry <= insn);
-        self.functions[behind - 1]
+        self.functions[self.number_of(insn)]
     }
 
     fn jumps_across(&self, program: &Prepared) -> bool {

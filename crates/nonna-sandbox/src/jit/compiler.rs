@@ -56,6 +56,8 @@ pub(super) struct Compiled {
     pub(super) code: Vec<u8>,
     /// Functions that can be entered from outside: instruction and offset into the code, in order.
     pub(super) entries: Vec<(usize, u32)>,
+    /// As in [`Blocks`]: the main function is entered as a function of C then, and there is no other entrance.
+    pub(super) quiet: Option<usize>,
 }
 
 /// The state of the pass.
@@ -100,7 +102,9 @@ pub(super) fn compile(program: &Prepared, targets: &Targets) -> Compiled {
         function,
         blocks,
     };
-    compiler.entrance();
+    if compiler.blocks.quiet.is_none() {
+        compiler.entrance();
+    }
     let mut index = 0;
     while index < n {
         index += compiler.step(index);
@@ -110,7 +114,7 @@ pub(super) fn compile(program: &Prepared, targets: &Targets) -> Compiled {
         compiler.blocks.functions.iter().map(|f| (f.entry, compiler.entry(f.entry))).collect();
     let (code, position) = compiler.layout.finish(&compiler.encoder);
     let entries = entries.into_iter().map(|(entry, label)| (entry, position(label))).collect();
-    Compiled { code, entries }
+    Compiled { code, entries, quiet: compiler.blocks.quiet }
 }
 
 impl Compiler<'_> {
@@ -164,21 +168,34 @@ impl Compiler<'_> {
         self.layout.jump(&self.encoder, leave);
     }
 
+    /// Whether the present function is the main function of a program that is entered without an entrance.
+    fn is_door(&self) -> bool {
+        self.blocks.quiet.is_some() && self.function.entry == 0
+    }
+
     /// The registers that the present function must give back.
     fn saved(&self) -> impl DoubleEndedIterator<Item = Gpr> + use<> {
-        let changes = if self.function.is_called { self.function.changes } else { 0 };
-        (6..=9).filter(move |number| changes >> number & 1 != 0).map(|number| REGISTERS[number])
+        let is_door = self.is_door();
+        let mut changes = if self.function.is_called || is_door { self.function.changes } else { 0 };
+        if is_door {
+            changes |= self.blocks.used & bit(Reg::R10);
+        }
+        (6..=10).filter(move |number| changes >> number & 1 != 0).map(|number| REGISTERS[number])
     }
 
     /// Whether the present function moves the stack pointer by a word, to align it for calls.
     fn is_padded(&self) -> bool {
         let words = self.saved().count() + usize::from(self.function.has_may_goto);
-        self.function.calls && words.is_multiple_of(2)
+        self.function.calls && words.is_multiple_of(2) && self.blocks.quiet.is_none()
     }
 
     fn prologue(&mut self) {
         for register in self.saved() {
             self.encoder.push(register);
+        }
+        if self.is_door() && self.blocks.used & bit(Reg::R10) != 0 {
+            // The sixth argument is the frame pointer.
+            self.encoder.mov(Size::Qword, RBP, R9);
         }
         if self.function.has_may_goto {
             self.encoder.push_constant(MAY_GOTO_ROUNDS);

@@ -283,7 +283,8 @@ impl<'a> Prover<'a> {
             Rules::Plain { memory_bytes } => Given::Memory { bytes: memory_bytes },
         };
         let maps = self.call_maps.into_iter().map(Option::flatten).collect();
-        Facts::proved(given, self.facts, maps, instructions, self.steps)
+        let needs_empty_frames = self.environment.uninitialized_stack;
+        Facts::proved(given, self.facts, maps, instructions, needs_empty_frames, self.steps)
     }
 }
 

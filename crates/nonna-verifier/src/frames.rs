@@ -14,6 +14,8 @@ use crate::structure::Checked;
 const STACK_BYTES: i64 = 512;
 /// Frames in a chain of calls.
 const MAX_FRAMES: usize = 8;
+/// Frames to which chains are followed, far beyond what is allowed, so that no program makes the search itself too deep.
+const MAX_FOLLOWED: usize = 64;
 
 /// For each register, its constant distance from the frame pointer in bytes, where it has one.
 type Offsets = [Option<i64>; 11];
@@ -31,7 +33,7 @@ fn deepest_chain(checked: &mut Checked<'_>) -> (Chain, Vec<i64>) {
     }
     let calls = calls(checked);
     let mut visits = vec![Visit::New; depths.len()];
-    let chain = deepest(checked, &depths, &calls, 0, &mut visits);
+    let chain = deepest(checked, &depths, &calls, (0, 1), &mut visits);
     let (mut function, mut frames) = (0, Vec::new());
     while let Some(Visit::Done(below)) = visits.get(function).copied() {
         frames.push(rounded(depths[function]));
@@ -50,6 +52,10 @@ fn deepest_chain(checked: &mut Checked<'_>) -> (Chain, Vec<i64>) {
 /// Reports accesses outside the frame, chains of calls that use too much, and recursion.
 pub(crate) fn check(checked: &mut Checked<'_>) {
     let (chain, frames) = deepest_chain(checked);
+    if checked.diagnostics.iter().any(|diagnostic| diagnostic.slug.name == slugs::CALL_TOO_DEEP.name) {
+        // What was not followed to its end has no sum.
+        return;
+    }
     let at = chain.through.unwrap_or(0);
     if chain.frames > MAX_FRAMES {
         let message = format!("calls go {} functions deep from here; {MAX_FRAMES} are allowed", chain.frames);
@@ -74,24 +80,27 @@ pub(crate) fn check(checked: &mut Checked<'_>) {
 fn frame_bytes(checked: &mut Checked<'_>, function: usize) -> i64 {
     let range = checked.functions.range(function);
     let insns = &checked.program.insns;
-    let mut before: Vec<Option<Offsets>> = vec![None; insns.len()];
+    // By instruction of this function: jumps stay inside of it.
+    let first = range.start;
+    let mut before: Vec<Option<Offsets>> = vec![None; range.len()];
     let mut entry = [None; 11];
     entry[10] = Some(0);
-    before[range.start] = Some(entry);
+    before[0] = Some(entry);
     let mut pending = vec![range.start];
     while let Some(index) = pending.pop() {
-        let after = step(&insns[index], before[index].unwrap_or_default());
+        let after = step(&insns[index], before[index - first].unwrap_or_default());
         for next in successors(insns, &checked.slots, index) {
-            let joined = before[next].map_or(after, |known| join(known, after));
-            if before[next] != Some(joined) {
-                before[next] = Some(joined);
+            let Some(known) = next.checked_sub(first).and_then(|next| before.get_mut(next)) else { continue };
+            let joined = known.map_or(after, |known| join(known, after));
+            if *known != Some(joined) {
+                *known = Some(joined);
                 pending.push(next);
             }
         }
     }
     let mut depth = 0;
     for index in range {
-        let Some(offsets) = before[index] else { continue };
+        let Some(offsets) = before[index - first] else { continue };
         let Some((base, displacement, bytes)) = access(&insns[index]) else { continue };
         let Some(offset) = offsets[usize::from(base.number())] else { continue };
         let at = offset + i64::from(displacement);
@@ -198,12 +207,12 @@ enum Visit {
     Done(Chain),
 }
 
-/// The deepest chain from `function`; each function is visited once. Recursion is reported and not followed.
+/// The deepest chain from `function`, which is the last of `n_frames`; each function is visited once. Recursion is reported and not followed.
 fn deepest(
     checked: &mut Checked<'_>,
     depths: &[i64],
     calls: &[Vec<(usize, usize)>],
-    function: usize,
+    (function, n_frames): (usize, usize),
     visits: &mut [Visit],
 ) -> Chain {
     visits[function] = Visit::Open;
@@ -211,7 +220,13 @@ fn deepest(
     for &(at, callee) in &calls[function] {
         let chain = match visits[callee] {
             Visit::Done(chain) => chain,
-            Visit::New => deepest(checked, depths, calls, callee, visits),
+            Visit::New if n_frames >= MAX_FOLLOWED => {
+                let message =
+                    format!("calls go more than {MAX_FOLLOWED} functions deep; {MAX_FRAMES} are allowed");
+                checked.report(&slugs::CALL_TOO_DEEP, at, message, "call fewer functions in a row");
+                continue;
+            }
+            Visit::New => deepest(checked, depths, calls, (callee, n_frames + 1), visits),
             Visit::Open => {
                 let message = "this call leads back to a function that is still running".to_owned();
                 checked.report(&slugs::CALL_TOO_DEEP, at, message, "use a loop; programs have no recursion");

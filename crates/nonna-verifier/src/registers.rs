@@ -4,6 +4,9 @@
 //! only if all of them wrote it. At entry a program has its context in `r1`; a called function may have been given `r1` to
 //! `r5` (how many is the full proof's question). A call leaves `r0` and takes `r1` to `r5`.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use nonna_bpf::{
     AluOp, AtomicOp, Callee, Helper, Imm64, Insn, Operand, ProgramType, Reg, UNRESOLVED_RELOCATION,
 };
@@ -93,7 +96,7 @@ pub(crate) fn writes(insn: &Insn) -> (RegisterSet, RegisterSet) {
 /// Reports reads of unwritten registers and writes of the frame pointer.
 pub(crate) fn check(checked: &mut Checked<'_>) {
     let insns = &checked.program.insns;
-    let callbacks: Vec<usize> = insns
+    let callbacks: BTreeSet<usize> = insns
         .iter()
         .enumerate()
         .filter(|(_, insn)| matches!(insn, Insn::LoadImm64 { value: Imm64::Function(_), .. }))
@@ -103,10 +106,11 @@ pub(crate) fn check(checked: &mut Checked<'_>) {
         let range = checked.functions.range(function);
         let called = function > 0 || callbacks.contains(&range.start);
         let entry = FRAME | if called { ARGUMENTS } else { bit(Reg::R1) };
-        let written = flow(checked, range.start, entry);
+        let written = flow(checked, &range, entry);
+        let first = range.start;
         for index in range {
             // What no path reaches has been reported already.
-            let Some(before) = written[index] else { continue };
+            let Some(before) = written[index - first] else { continue };
             let missing = reads(&insns[index], checked.program.program_type) & !before;
             for number in (0..11).filter(|n| missing & (1 << n) != 0) {
                 let message = format!("`r{number}` is read here, but nothing was written to it");
@@ -121,19 +125,23 @@ pub(crate) fn check(checked: &mut Checked<'_>) {
     }
 }
 
-/// The registers written before each instruction that is reached from `start` without calls.
-fn flow(checked: &Checked<'_>, start: usize, entry: RegisterSet) -> Vec<Option<RegisterSet>> {
+/// The registers written before each instruction of a function that is reached from its first without calls.
+fn flow(checked: &Checked<'_>, range: &Range<usize>, entry: RegisterSet) -> Vec<Option<RegisterSet>> {
     let insns = &checked.program.insns;
-    let mut before: Vec<Option<RegisterSet>> = vec![None; insns.len()];
-    before[start] = Some(entry);
-    let mut pending = vec![start];
+    let mut before: Vec<Option<RegisterSet>> = vec![None; range.len()];
+    before[0] = Some(entry);
+    let mut pending = vec![range.start];
     while let Some(index) = pending.pop() {
         let (written, destroyed) = writes(&insns[index]);
-        let after = (before[index].unwrap_or(ALL) & !destroyed) | written;
+        let after = (before[index - range.start].unwrap_or(ALL) & !destroyed) | written;
         for next in successors(insns, &checked.slots, index) {
-            let joined = before[next].map_or(after, |known| known & after);
-            if before[next] != Some(joined) {
-                before[next] = Some(joined);
+            // Jumps stay inside of their function.
+            let Some(known) = next.checked_sub(range.start).and_then(|next| before.get_mut(next)) else {
+                continue;
+            };
+            let joined = known.map_or(after, |known| known & after);
+            if *known != Some(joined) {
+                *known = Some(joined);
                 pending.push(next);
             }
         }

@@ -187,6 +187,8 @@ fn calls_are_at_most_eight_deep_and_never_circular() {
     };
     accepted(chain(8));
     refused(chain(9), "call-too-deep");
+    // Nor does the search go as deep as a program says.
+    refused(chain(100_000), "call-too-deep");
     refused(
         vec![Insn::Call(Callee::Local(1)), Insn::Exit, Insn::Call(Callee::Local(-1)), Insn::Exit],
         "call-too-deep",

@@ -123,7 +123,7 @@ pub enum Refusal {
         field: &'static str,
     },
     /// A store into what can only be loaded; `None` where the context as a whole is read-only.
-    #[error("{} cannot be written", .field.unwrap_or("the context"))]
+    #[error("{} cannot be written", .field.map_or_else(|| "the context".to_owned(), |field| format!("`{field}`")))]
     NotWritable {
         /// Field.
         field: Option<&'static str>,

@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::state::State;
 use super::step::Next;
 use super::value::{Kind, Pointer, Trust, Value};
-use crate::context::{self, AccessKind, Layout, SocketKind, Yield};
+use crate::context::{self, AccessKind, Layout, Refusal, SocketKind, Yield};
 use crate::facts::AccessFact;
 use crate::numbers::Scalar;
 use crate::slugs;
@@ -97,7 +97,7 @@ impl Prover<'_> {
                     Ok(_) => {
                         Err(self.bad_context(at, register, "this field is read at a place that is not known"))
                     }
-                    Err(refusal) => Err(self.bad_context(at, register, &refusal.to_string())),
+                    Err(refusal) => Err(self.refused_context(at, register, refusal)),
                 }
             }
             Kind::TcpSocket | Kind::XdpSocket => {
@@ -175,6 +175,17 @@ impl Prover<'_> {
         Failure::new(&slugs::OUT_OF_BOUNDS, at, format!("this reaches outside {what}"))
             .register(register)
             .help("keep offset and size inside the memory; compare a variable index with the number of elements first")
+    }
+
+    fn refused_context(&self, at: usize, register: u8, refusal: Refusal) -> Failure {
+        let failure = self.bad_context(at, register, &refusal.to_string());
+        match refusal {
+            Refusal::NotWritable { .. } => failure.help("only read it: what stands there is the kernel's"),
+            Refusal::NotForProgramType { field: "data" | "data_end" | "data_meta" } => {
+                failure.help("copy bytes of the packet with a helper, such as `bpf_skb_load_bytes`")
+            }
+            _ => failure,
+        }
     }
 
     fn bad_context(&self, at: usize, register: u8, why: &str) -> Failure {
@@ -379,7 +390,7 @@ impl Prover<'_> {
         let place = self.context_place(at, register, pointer, offset)?;
         let found =
             context::access(program_type, attach_type, place, size.bytes() as u16, access_kind(signed))
-                .map_err(|refusal| self.bad_context(at, register, &refusal.to_string()))?;
+                .map_err(|refusal| self.refused_context(at, register, refusal))?;
         let of = |kind| Ok(Value::Pointer(Pointer::new(kind)));
         match found {
             Yield::Nothing => Ok(Value::unknown()),
@@ -444,7 +455,7 @@ impl Prover<'_> {
                 self.note(at, context_fact(program_type, attach_type));
                 let place = self.context_place(at, register, &pointer, offset)?;
                 context::access(program_type, attach_type, place, size.bytes() as u16, AccessKind::Store)
-                    .map_err(|refusal| self.bad_context(at, register, &refusal.to_string()))?;
+                    .map_err(|refusal| self.refused_context(at, register, refusal))?;
                 Ok(())
             }
             Kind::MapValue { map } => {

@@ -76,7 +76,12 @@ impl Prover<'_> {
             .help("align the variable; packed structures on the stack cannot be read field by field")
     }
 
-    /// The first and the last offset in its frame at which an access may start.
+    /// A length that a frame has room for: while a loop's state is still sought, lengths may be far too large for a while.
+    pub(crate) fn plausible(&self, bytes: i64) -> i64 {
+        if self.judges() { bytes } else { bytes.min(FRAME_BYTES) }
+    }
+
+    /// The first and the last offset in its frame at which an access may start. Of more bytes than a frame has, only a judge may ask.
     pub(crate) fn stack_places(
         &self,
         at: usize,

@@ -340,6 +340,7 @@ impl Prover<'_> {
                 if bytes == 0 {
                     return self.stack_places(at, register, pointer, 0, 0).map(|_| ());
                 }
+                let bytes = self.plausible(bytes);
                 let (first, last) = self.stack_places(at, register, pointer, 0, bytes)?;
                 let depth = usize::from(depth);
                 if way == Way::Write {
@@ -399,6 +400,7 @@ impl Prover<'_> {
             return Ok(());
         }
         let depth = usize::from(depth);
+        let bytes = self.plausible(bytes);
         let (first, last) = self.stack_places(at, register, pointer, 0, bytes)?;
         if first == last {
             // Of a length that varies only the least is surely written; kernels count the whole as written.

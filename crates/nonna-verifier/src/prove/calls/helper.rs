@@ -2,7 +2,7 @@
 //!
 //! Signatures come from `nonna_bpf::Helper`; what they do not say is here, after `check_helper_call` (Linux 6.12).
 
-use nonna_bpf::{Helper, MapIdx, Returns, UNRESOLVED_RELOCATION};
+use nonna_bpf::{Helper, MapIdx, ProgramType, Returns, UNRESOLVED_RELOCATION};
 
 use super::super::Prover;
 use super::super::explore::Path;
@@ -96,7 +96,7 @@ impl Prover<'_> {
             .ok_or_else(|| unknown(format!("there is no helper with number {number}")))?;
         if !helper.callable_by(program.program_type) {
             let message = format!("a `{}` program cannot call `{helper}`", program.program_type);
-            return Err(unknown(message).help(elsewhere(helper)));
+            return Err(unknown(message).help(elsewhere(helper, program.program_type)));
         }
         if helper.info().gpl_only && !crate::prove::gpl_compatible(&self.object.license) {
             let message = format!("`{helper}` is for programs under a licence that fits the GPL");
@@ -239,7 +239,17 @@ impl Prover<'_> {
 }
 
 /// Which programs may call a helper.
-fn elsewhere(helper: Helper) -> String {
+fn elsewhere(helper: Helper, program_type: ProgramType) -> String {
+    // Helpers for socket buffers and for XDP that do the same have such names.
+    let name = helper.name();
+    let other = match (name.strip_prefix("bpf_skb_"), name.strip_prefix("bpf_xdp_")) {
+        (Some(rest), _) => Helper::from_name(&format!("bpf_xdp_{rest}")),
+        (_, Some(rest)) => Helper::from_name(&format!("bpf_skb_{rest}")),
+        _ => None,
+    };
+    if let Some(other) = other.filter(|other| other.callable_by(program_type)) {
+        return format!("call `{other}` instead, which is for programs of this type");
+    }
     let types: Vec<String> =
         helper.info().programs.iter().take(6).map(|program_type| format!("`{program_type}`")).collect();
     if types.is_empty() {

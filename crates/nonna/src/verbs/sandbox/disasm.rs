@@ -3,16 +3,12 @@
 use std::io::Write;
 
 use anyhow::Context;
-use nonna_bpf::{
-    ElfError, Insn, Object, Program, RelocationTarget, SlotMap, TextOptions, decode, disassemble,
-};
+use nonna_bpf::{Insn, Object, Program, RelocationTarget, SlotMap, TextOptions, decode, disassemble};
 use nonna_diag::{Diagnostic, Sources, Span};
-use nonna_kernel::Kernel;
 use nonna_sandbox::slugs;
 
-use super::{hex, input};
+use super::{hex, input, object};
 use crate::cli::{DisasmArgs, Format, Global};
-use crate::compile;
 use crate::outcome::{Done, Outcome, Trouble};
 use crate::terminal;
 
@@ -58,31 +54,23 @@ fn plain(name: &str, bytes: &[u8]) -> Result<Vec<Insn>, Trouble> {
 
 /// The programs of an object file.
 fn programs(args: &DisasmArgs, global: &Global, name: &str, bytes: &[u8]) -> Outcome {
-    let reading = match Object::from_elf_apart(bytes, None) {
-        // Fields of kernel structures stand where the running kernel has them.
-        Err(ElfError::TargetNeeded) => {
-            let target = compile::target(&Kernel::new())?;
-            Object::from_elf_apart(bytes, Some(&target.btf))
-        }
-        other => other,
-    };
-    let reading = reading.map_err(|error| Trouble::Environment {
-        message: format!("{name} cannot be read: {error}"),
-        help: Vec::new(),
-    })?;
+    let reading = object::parse(name, bytes)?;
     let is_wanted = |program: &str| args.program.as_deref().is_none_or(|wanted| wanted == program);
     let wanted = reading.object.programs.iter().filter(|program| is_wanted(&program.name));
     let listings: Vec<Listing<'_>> = wanted.map(|program| listing(&reading.object, program)).collect();
     let unread: Vec<_> = reading.unread.iter().filter(|(program, _)| is_wanted(program)).collect();
     if listings.is_empty() && unread.is_empty() {
         let names: Vec<&str> = reading.object.programs.iter().map(|program| program.name.as_str()).collect();
-        return Err(Trouble::Environment {
-            message: match &args.program {
-                Some(program) => format!("{name} has no program `{program}`"),
-                None => format!("{name} has no program"),
-            },
-            help: if names.is_empty() { Vec::new() } else { vec![format!("it has {}", names.join(", "))] },
-        });
+        let message = match &args.program {
+            Some(program) => format!("{name} has no program `{program}`"),
+            None => format!("{name} has no program"),
+        };
+        let diagnostic = Diagnostic::new(&slugs::NO_SUCH_PROGRAM, message);
+        let diagnostic = match names.is_empty() {
+            true => diagnostic,
+            false => diagnostic.help(format!("it has {}", names.join(", "))),
+        };
+        return Err(Trouble::Diagnostics(vec![diagnostic], Sources::new()));
     }
     print(&listings, args, global)?;
     for (program, error) in &unread {

@@ -13,10 +13,16 @@ use super::report::hex;
 /// Entries of one map that people are shown.
 const SHOWN_MAX: usize = 16;
 
+/// Entries of an array beyond which nobody lists it: it is full of zeros that nobody stored, and a file of a few bytes can ask
+/// for thousands of millions of them.
+const LISTED_MAX: u32 = 1 << 20;
+
 /// What is found in a map.
 enum Contents {
     Entries(Vec<(Vec<u8>, Vec<u8>)>),
     Records(Vec<Vec<u8>>),
+    /// An array of so many entries.
+    Large(u32),
     /// Nothing that could be shown.
     Closed,
 }
@@ -29,14 +35,17 @@ fn own(loaded: &mut Loaded) -> Vec<(Map, Contents)> {
     let shown = maps.into_iter().zip(handles).filter(|(map, _)| !map.frozen);
     shown
         .map(|(map, handle)| {
-            let contents = contents(store, handle, map.map_type);
+            let contents = contents(store, handle, &map);
             (map, contents)
         })
         .collect()
 }
 
-fn contents(maps: &mut Maps, handle: MapHandle, map_type: MapType) -> Contents {
-    match map_type {
+fn contents(maps: &mut Maps, handle: MapHandle, map: &Map) -> Contents {
+    match map.map_type {
+        MapType::Array | MapType::PercpuArray if map.max_entries > LISTED_MAX => {
+            Contents::Large(map.max_entries)
+        }
         MapType::Ringbuf => {
             let records = std::iter::from_fn(|| maps.consume(handle).ok().flatten());
             Contents::Records(records.collect())
@@ -62,6 +71,7 @@ pub fn as_json(loaded: &mut Loaded) -> Vec<Value> {
             Contents::Records(records) => {
                 value["records"] = records.iter().map(|record| json!(hex(record))).collect();
             }
+            Contents::Large(count) => value["entries_not_listed"] = json!(count),
             Contents::Closed => {}
         }
         value
@@ -79,6 +89,9 @@ pub fn as_text(loaded: &mut Loaded) -> String {
             Contents::Records(records) => {
                 let _ = writeln!(text, "{}", counted(records.len(), "record"));
                 lines(&mut text, records.len(), |index| hex(&records[index]));
+            }
+            Contents::Large(count) => {
+                let _ = writeln!(text, "{count} entries, too many to list");
             }
             Contents::Closed => text.push_str("its contents cannot be listed\n"),
         }

@@ -78,6 +78,13 @@ impl<'a> Line<'a> {
     /// The variable that the result of a call goes to: `name = call(`, perhaps with casts.
     pub(super) fn assigned_from(&self, what: &str) -> Option<&'a str> {
         let at = find_word(self.text, what)?;
+        let rest = self.text[at + what.len()..].trim_start();
+        // What is done to the result is not what was returned.
+        if let Some(end) = rest.strip_prefix('(').and_then(closing)
+            && !is_end(&rest[end + 2..])
+        {
+            return None;
+        }
         let mut before = self.text[..at].trim_end();
         // Casts, and the parentheses around them.
         loop {
@@ -104,7 +111,7 @@ impl<'a> Line<'a> {
         let arrow = format!("->{member}");
         let at = self.text.find(&arrow)?;
         let rest = &self.text[at + arrow.len()..];
-        if rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
+        if rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') || !is_end(rest) {
             return None;
         }
         let equals = self.text[..at].find('=')?;
@@ -113,6 +120,16 @@ impl<'a> Line<'a> {
             return None;
         }
         last_place(&self.text[..equals])
+    }
+
+    /// The variable that this line sets: `name = …`.
+    pub(super) fn sets(&self) -> Option<&'a str> {
+        let (before, after) = self.text.split_once('=')?;
+        let compares = before.ends_with(['!', '<', '>', '+', '-', '*', '/', '|', '&', '^', '%']);
+        if compares || after.starts_with('=') || before.contains('(') {
+            return None;
+        }
+        last_place(before)
     }
 
     /// The pointer of which a member is read: `base->member`.
@@ -165,10 +182,22 @@ impl<'a> Line<'a> {
         if !arrow.is_empty() {
             return None;
         }
-        let trimmed = self.text.trim_start();
-        let rest = trimmed.strip_prefix('*')?;
+        // A star that multiplies has an operand before it.
+        let stars: Vec<usize> = self
+            .text
+            .match_indices('*')
+            .map(|(at, _)| at)
+            .filter(|at| {
+                let before = self.text[..*at].trim_end();
+                before.is_empty()
+                    || before.ends_with("return")
+                    || before.ends_with(['(', '=', '!', '&', '|', ';', ',', '<', '>', '+', '-'])
+            })
+            .collect();
+        let [star] = stars[..] else { return None };
+        let rest = &self.text[star + 1..];
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-        (end > 0).then(|| &rest[..end])
+        (end > 0 && !rest[end..].starts_with(['(', '-', '.'])).then(|| &rest[..end])
     }
 
     /// The one member or element that is read on this line: `base->member`, or `base[index]`.
@@ -259,6 +288,25 @@ fn last_place(text: &str) -> Option<&str> {
     name.starts_with(|c: char| c.is_alphabetic() || c == '_').then_some(name)
 }
 
+/// Where the bracket closes that opened just before a text.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (index, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' if depth == 0 => return Some(index),
+            ')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether an expression ends where this text begins.
+fn is_end(text: &str) -> bool {
+    without_comment(text).chars().all(|c| matches!(c, ')' | ';' | ' ' | '\t'))
+}
+
 /// Where the bracket opens that closes at the end of a text.
 fn matching_open(text: &str) -> Option<usize> {
     let mut depth = 0;
@@ -301,6 +349,10 @@ mod tests {
         assert_eq!(line("void *data = (void *)(long)ctx->data;").assigned_member("data"), Some("data"));
         assert_eq!(line("void *end = (void *)(long)ctx->data_end;").assigned_member("data"), None);
         assert_eq!(line("x = 1 + ctx->data;").assigned_member("data"), None);
+        assert_eq!(line("int index = (int)skb->mark - 5;").assigned_member("mark"), None);
+        assert_eq!(line("u64 n = bpf_ktime_get_ns() / 1000;").assigned_from("bpf_ktime_get_ns"), None);
+        assert_eq!(line("u16 *port = (void *)ip + length;").sets(), Some("port"));
+        assert_eq!(line("if (a == b)").sets(), None);
     }
 
     #[test]
@@ -317,6 +369,8 @@ mod tests {
         assert_eq!(line("proto = eth->h_proto;").followed(), Some("eth"));
         assert_eq!(line("\t*count += 1;").followed(), Some("count"));
         assert_eq!(line("x = a * b;").followed(), None);
+        assert_eq!(line("if (*port == 80)").followed(), Some("port"));
+        assert_eq!(line("return *used > *most;").followed(), None);
     }
 
     #[test]

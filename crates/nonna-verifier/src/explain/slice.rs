@@ -143,7 +143,7 @@ impl Found<'_> {
     /// Where a value came to be, unless nothing is to be told of that.
     fn where_made(&self, node: &Node) -> Option<(usize, usize)> {
         match node.made {
-            Made::Entry | Made::Nothing | Made::Given | Made::Immediate => None,
+            Made::Entry | Made::Nothing | Made::Immediate => None,
             Made::Varied => {
                 let head = self.trace.insn_of(node);
                 let Place::Register(register) = node.place else { return None };

@@ -1,12 +1,13 @@
 //! What is known of a value, in plain words.
 
-use nonna_bpf::{Callee, Helper, Insn, MapIdx, MapType, Object, Returns, Width};
+use nonna_bpf::{Callee, Helper, Insn, MapIdx, MapType, Object, Operand, Returns, Width};
 
 use super::Case;
 use super::trace::Made;
 use crate::context::SocketKind;
 use crate::numbers::Scalar;
 use crate::prove::value::{Kind, Pointer, Trust, Value};
+use crate::slugs;
 
 /// A value in words, as in "a number from 0 to 255".
 pub(super) fn words(object: &Object, value: &Value) -> String {
@@ -156,8 +157,8 @@ fn is_array(object: &Object, pointer: &Pointer) -> bool {
 
 /// What is known of the value to blame, as a sentence.
 pub(super) fn sentence(case: &Case<'_>) -> Option<String> {
-    let register = case.failure.register?;
     let state = case.failure.state.as_ref()?;
+    let register = case.failure.register.map(|register| blamed(case, register))?;
     let value = state.register(register);
     let named = case.named(register);
     let mut text = match &value {
@@ -191,4 +192,19 @@ pub(super) fn sentence(case: &Case<'_>) -> Option<String> {
         }
     }
     Some(text)
+}
+
+/// The register of which something is to be told: where a number does not fit a pointer that it is added to, that number.
+fn blamed(case: &Case<'_>, register: u8) -> u8 {
+    let is_number = |register: u8| {
+        case.failure.state.as_ref().is_some_and(|state| state.register(register).number().is_some())
+    };
+    match case.shape.insns[case.failure.insn] {
+        Insn::Alu { src: Operand::Reg(src), .. }
+            if case.failure.slug.name == slugs::POINTER_ARITHMETIC.name && is_number(src.number()) =>
+        {
+            src.number()
+        }
+        _ => register,
+    }
 }

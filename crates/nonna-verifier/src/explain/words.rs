@@ -54,7 +54,7 @@ pub(super) fn tell(case: &Case<'_>, slice: &Slice, mut diagnostic: Diagnostic) -
 fn is_move(trace: &Trace, step: &Step) -> bool {
     let What::Made(node) = step.what else { return false };
     trace.node(node).is_some_and(|node| {
-        matches!(node.made, Made::Copied | Made::Spilled | Made::Filled | Made::Passed | Made::Handed)
+        matches!(node.made, Made::Copied | Made::Spilled | Made::Filled)
             // A constant that is stored is worth a word.
             && trace.node(trace.origin(node.inputs[0])).is_some_and(|from| from.constant.is_none())
     })
@@ -158,6 +158,12 @@ fn made(case: &Case<'_>, trace: &Trace, insn: usize, node: &Node) -> String {
                 callee_name(case, insn, callee)
             )
         }
+        Made::Passed => passed(case, insn, node),
+        Made::Handed => match case.function_name(case.shape.function(insn).start) {
+            Some(name) => format!("`{name}` returns it"),
+            None => format!("`{text}` returns it"),
+        },
+        Made::Given => given(case, insn, &named),
         Made::Written => "this call fills these stack bytes".to_owned(),
         Made::Spilled => match node.place {
             Place::Stack(offset) => format!("the stack from {offset} on is written: `{text}`"),
@@ -165,6 +171,30 @@ fn made(case: &Case<'_>, trace: &Trace, insn: usize, node: &Node) -> String {
         },
         _ => format!("`{text}`"),
     }
+}
+
+fn passed(case: &Case<'_>, insn: usize, node: &Node) -> String {
+    let Place::Register(number) = node.place else { return format!("`{}`", case.shape.text(insn)) };
+    match case.shape.insns[insn] {
+        Insn::Call(callee @ Callee::Local(_)) => {
+            format!("argument {number} of `{}`", callee_name(case, insn, callee))
+        }
+        Insn::Call(callee) => {
+            format!("`{}` hands it to the function that it calls", callee_name(case, insn, callee))
+        }
+        _ => format!("`{}`", case.shape.text(insn)),
+    }
+}
+
+fn given(case: &Case<'_>, insn: usize, named: &str) -> String {
+    let Insn::Call(callee) = case.shape.insns[insn] else { return format!("`{}`", case.shape.text(insn)) };
+    let name = callee_name(case, insn, callee);
+    if name == "bpf_loop" && named == "`r1`" {
+        return format!(
+            "`{name}` calls the function with the number of the round, of which nothing is known"
+        );
+    }
+    format!("`{name}` calls the function with {named}")
 }
 
 fn calculated(case: &Case<'_>, insn: usize, named: &str) -> String {

@@ -342,7 +342,12 @@ impl Prover<'_> {
                 };
                 let shown =
                     if range == 0 { "no byte is".to_owned() } else { format!("only {range} bytes are") };
-                format!("this touches {touched} of the packet, but {shown} known to be there")
+                if pointer.is_fixed() {
+                    format!("this touches {touched} of the packet, but {shown} known to be there")
+                } else {
+                    "this touches the packet at a place that varies, and nothing has shown that it is inside"
+                        .to_owned()
+                }
             };
             let failure = Failure::new(&slugs::PACKET_BOUNDS, at, message).wanted(offset, bytes);
             return Err(failure.register(register).help(format!(

@@ -2,7 +2,7 @@
 
 use nonna_bpf::{Insn, JumpOp, MemSize, Operand, Reg};
 
-use super::super::trace::{Made, Trace};
+use super::super::trace::{Made, NodeIdx, Trace};
 use super::super::value::bytes;
 use super::super::{Case, words};
 use super::patch::{Goal, Patch, Piece};
@@ -62,7 +62,7 @@ impl<'a> Access<'a> {
         let trace = case.trace.as_ref()?;
         let need = wanted.offset.checked_add(wanted.bytes).filter(|need| *need > 0)?;
         let (base, moved) = trace.displaced(trace.registers[usize::from(register.number())]);
-        let name = case.assigned(base).zip(moved);
+        let name = case.assigned(base).or_else(|| followed(case, trace, base)).zip(moved);
         let leave = leave(case, case.failure.insn);
         Some(Access { register, need, end: End::find(case, trace)?, name, leave, again: None })
     }
@@ -199,6 +199,13 @@ impl End {
     }
 }
 
+/// The variable that a calculated pointer was put into, if the failing line follows just that.
+fn followed<'a>(case: &Case<'a>, trace: &Trace, node: NodeIdx) -> Option<&'a str> {
+    let name = case.line(case.failure.insn)?.followed()?;
+    let made = trace.node(node).filter(|node| node.made == Made::Calculated)?;
+    case.line(trace.insn_of(made))?.sets().filter(|set| *set == name)
+}
+
 /// A register that holds an unchanged pointer of a kind where the rule is broken.
 fn holder(case: &Case<'_>, is_kind: fn(Kind) -> bool) -> Option<Reg> {
     let state = case.failure.state.as_ref()?;
@@ -229,7 +236,7 @@ fn end_name(case: &Case<'_>) -> Option<String> {
     let end =
         trace.nodes.iter().rev().position(|node| words::loads_context(case, trace, node, Holds::PacketEnd));
     if let Some(position) = end {
-        let node = (trace.nodes.len() - 1 - position) as super::super::trace::NodeIdx;
+        let node = (trace.nodes.len() - 1 - position) as NodeIdx;
         if let Some(name) = case.assigned(node) {
             return Some(format!("(void *){name}"));
         }

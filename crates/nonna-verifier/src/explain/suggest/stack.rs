@@ -1,6 +1,6 @@
 //! Stack bytes that nobody wrote, and registers that nobody set, get a value.
 
-use nonna_bpf::{Callee, Insn, MemSize, Operand, Reg};
+use nonna_bpf::{AluOp, Callee, Insn, MemSize, Operand, Reg};
 
 use super::super::slice::{Slice, What, wanted_bytes};
 use super::super::trace::{Made, Place};
@@ -36,7 +36,7 @@ pub(super) fn byte_candidates(case: &Case<'_>, slice: &Slice) -> Vec<Candidate> 
     });
     let place = writer.map_or(case.failure.insn, |step| step.insn);
     let mut found = Vec::new();
-    if let Some(name) = variable {
+    if let Some(name) = variable.filter(|_| comes_first(case, place, first..first + bytes)) {
         let statement = format!("__builtin_memset(&{name}, 0, sizeof({name}));");
         let text = statement_before(case, place, std::slice::from_ref(&statement));
         let says = format!("set all of `{name}` first, the gaps between its fields too: `{statement}`");
@@ -49,6 +49,39 @@ pub(super) fn byte_candidates(case: &Case<'_>, slice: &Slice) -> Vec<Candidate> 
     let entry = case.shape.function(case.failure.insn).start;
     found.push(Candidate { patch: Patch::default().at_entry(entry, clear(slots)), text: None, says });
     found
+}
+
+/// Whether an instruction comes before all others of its function that may write stack bytes, so that nothing is lost if they are
+/// cleared there.
+fn comes_first(case: &Case<'_>, place: usize, bytes: std::ops::Range<i32>) -> bool {
+    let touches = |offset: i32, length: i32| offset < bytes.end && offset + length > bytes.start;
+    let may_write = |insn: usize| match case.shape.insns[insn] {
+        Insn::Store { base: Reg::R10, offset, size, .. }
+        | Insn::Atomic { base: Reg::R10, offset, size, .. } => {
+            touches(i32::from(offset), size.bytes() as i32)
+        }
+        // An address of the bytes, for others to write through.
+        Insn::Alu { op: AluOp::Add, src: Operand::Imm(offset), .. } => bytes.contains(&offset),
+        _ => false,
+    };
+    let mut seen = vec![false; case.shape.insns.len()];
+    let mut pending = vec![case.shape.function(place).start];
+    while let Some(insn) = pending.pop() {
+        if insn == place || std::mem::replace(&mut seen[insn], true) {
+            continue;
+        }
+        // The address that the failing call gets is made before the call.
+        let for_call = insn < case.failure.insn && insn + 12 > case.failure.insn && !is_store(case, insn);
+        if may_write(insn) && !for_call {
+            return false;
+        }
+        pending.extend(case.shape.flow.successors(insn));
+    }
+    true
+}
+
+fn is_store(case: &Case<'_>, insn: usize) -> bool {
+    matches!(case.shape.insns[insn], Insn::Store { .. } | Insn::Atomic { .. })
 }
 
 /// Puts 0 into a register that holds nothing.

@@ -213,6 +213,24 @@ fn what_is_held_is_given_back_where_the_path_turns_away() {
 }
 
 #[test]
+fn several_ways_that_forget_are_mended_together() {
+    let text = "r1 = map[fd:1]\nr2 = 8\nr3 = 0\ncall bpf_ringbuf_reserve#131\nif r0 == 0x0 goto +7\nr6 = r0\n\
+                call bpf_get_prandom_u32#7\nif r0 == 0x7 goto +4\nif r0 == 0x9 goto +3\nr1 = r6\nr2 = 0\n\
+                call bpf_ringbuf_submit#132\nr0 = 0\nexit";
+    let diagnostic = bare(Xdp, text);
+    assert_eq!(diagnostic.slug.name, "leaked-reference");
+    helps(
+        &diagnostic,
+        &[
+            "where instruction 8 jumps, first:",
+            "where instruction 9 jumps, first:",
+            "instruction 8 and at instruction 9",
+            ACCEPTED,
+        ],
+    );
+}
+
+#[test]
 fn loops_lengths_results_and_missing_bytes_get_edits() {
     helps(
         &bare(Xdp, "call bpf_get_prandom_u32#7\nif r0 != 0x0 goto -2\nr0 = 0\nexit"),

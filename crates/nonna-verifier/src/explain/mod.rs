@@ -26,7 +26,7 @@ use crate::slugs;
 
 use lines::{Line, Lines};
 use shape::Shape;
-use slice::{Step, What};
+use slice::{Slice, Step, What};
 use trace::{Made, NodeIdx, Trace};
 
 /// Everything that an explanation can look at.
@@ -50,20 +50,9 @@ pub(crate) fn diagnostic(
     failure: &Failure,
     sources: Option<&Sources>,
 ) -> Diagnostic {
-    let program = &object.programs[index];
-    let shape = Shape::new(program);
-    let trace = Trace::new(&shape, failure);
-    let types = if object.btf.is_empty() { None } else { Btf::parse(object.btf.clone()).ok() };
-    let lines = Lines::new(sources);
-    let demand = OnceCell::new();
-    let case = Case { object, program, environment, failure, shape, trace, lines, types, demand };
+    let case = Case::new(object, index, environment, failure, sources);
     let diagnostic = case.headline();
-    let slice = case.trace.as_ref().map(|trace| {
-        let mut slice = slice::slice(&case.shape, trace, failure);
-        slice.steps.extend(case.voided());
-        slice.steps.sort_by_key(|step| step.visit);
-        slice
-    });
+    let slice = case.slice();
     let diagnostic = match &slice {
         Some(slice) => words::tell(&case, slice, diagnostic),
         None => diagnostic,
@@ -76,6 +65,29 @@ pub(crate) fn diagnostic(
 }
 
 impl<'a> Case<'a> {
+    fn new(
+        object: &'a Object,
+        index: usize,
+        environment: &'a Environment,
+        failure: &'a Failure,
+        sources: Option<&'a Sources>,
+    ) -> Case<'a> {
+        let program = &object.programs[index];
+        let shape = Shape::new(program);
+        let trace = Trace::new(&shape, failure);
+        let types = if object.btf.is_empty() { None } else { Btf::parse(object.btf.clone()).ok() };
+        let (lines, demand) = (Lines::new(sources), OnceCell::new());
+        Case { object, program, environment, failure, shape, trace, lines, types, demand }
+    }
+
+    /// The steps that matter.
+    fn slice(&self) -> Option<Slice> {
+        let mut slice = slice::slice(&self.shape, self.trace.as_ref()?, self.failure);
+        slice.steps.extend(self.voided());
+        slice.steps.sort_by_key(|step| step.visit);
+        Some(slice)
+    }
+
     /// Which registers somebody still reads.
     fn demand(&self) -> &Demand {
         let shape = &self.shape;

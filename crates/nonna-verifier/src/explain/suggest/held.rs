@@ -2,11 +2,11 @@
 
 use nonna_bpf::{Callee, Helper, Insn, Reg};
 
-use super::super::slice::{Slice, Step, What};
+use super::super::slice::{Slice, What};
 use super::super::trace::{Made, NodeIdx, Place, Trace, Went};
 use super::super::{Case, words};
 use super::patch::{Goal, Patch, Piece};
-use super::{Candidate, add_to, copy, saved, set};
+use super::{Candidate, add_to, copy, saved, set, trial};
 use crate::slugs;
 
 /// What gives something back.
@@ -21,6 +21,9 @@ struct Release<'a> {
     value: (NodeIdx, i32),
 }
 
+/// Ways that forget to give something back, beyond which nobody mends them all at once.
+const MAX_TURNS: usize = 4;
+
 /// Gives it back where the path turns away from what does so, else at the end.
 pub(super) fn candidates(case: &Case<'_>, slice: &Slice) -> Vec<Candidate> {
     let (Some(trace), Some(origin)) = (case.trace.as_ref(), case.failure.origin) else { return Vec::new() };
@@ -29,11 +32,41 @@ pub(super) fn candidates(case: &Case<'_>, slice: &Slice) -> Vec<Candidate> {
         return Vec::new();
     }
     let Some(release) = Release::find(case, trace, origin as usize) else { return Vec::new() };
-    let turned = slice.steps.iter().find(|step| step.what == What::Turned);
     let mut found = Vec::new();
-    found.extend(turned.and_then(|step| release.at_turn(case, trace, step)));
+    found.extend(release.at_turns(case, slice));
     found.extend(release.at_end(case, trace));
     found
+}
+
+/// A way out on which something is given back.
+struct Turn {
+    /// The jump, and whether it is taken.
+    jump: usize,
+    jumps: bool,
+    /// Where it leads.
+    target: usize,
+    pieces: Vec<Piece>,
+}
+
+impl Turn {
+    fn find(case: &Case<'_>, slice: &Slice) -> Option<Turn> {
+        let trace = case.trace.as_ref()?;
+        let release = Release::find(case, trace, case.failure.origin? as usize)?;
+        let step = slice.steps.iter().find(|step| step.what == What::Turned)?;
+        let jumps = trace.visits.get(step.visit)?.went == Went::Jumped;
+        let target = if jumps { case.shape.target(step.insn)? } else { step.insn + 1 };
+        let pieces = release.pieces(case, trace, step.visit, target)?;
+        Some(Turn { jump: step.insn, jumps, target, pieces })
+    }
+
+    fn add_to(self, case: &Case<'_>, patch: Patch) -> Patch {
+        let mut pieces = self.pieces;
+        if !self.jumps {
+            return patch.after(self.jump, pieces);
+        }
+        pieces.push((Insn::Goto { offset: 0 }, Goal::To(self.target)));
+        patch.on_jump(self.jump, case.shape.function(self.jump).end, pieces)
+    }
 }
 
 /// Statements and instructions that give back everything that is held where an instruction is about to run; `None` where it cannot be
@@ -119,18 +152,31 @@ impl<'a> Release<'a> {
         Some(pieces)
     }
 
-    fn at_turn(&self, case: &Case<'_>, trace: &Trace, step: &Step) -> Option<Candidate> {
-        let visit = trace.visits.get(step.visit)?;
-        let patch = if visit.went == Went::Jumped {
-            let target = case.shape.target(step.insn)?;
-            let mut pieces = self.pieces(case, trace, step.visit, target)?;
-            pieces.push((Insn::Goto { offset: 0 }, Goal::To(target)));
-            Patch::default().on_jump(step.insn, case.shape.function(step.insn).end, pieces)
-        } else {
-            let pieces = self.pieces(case, trace, step.visit, step.insn + 1)?;
-            Patch::default().after(step.insn, pieces)
-        };
-        let says = format!("give it back before you leave at {}: `{}`", case.place(step.insn), self.call());
+    /// Gives it back on every way that turns away: there may be several, and each shows once the others are mended.
+    fn at_turns(&self, case: &Case<'_>, slice: &Slice) -> Option<Candidate> {
+        let mut turns = vec![Turn::find(case, slice)?];
+        let mut places = vec![case.place(turns[0].jump)];
+        let mut patch = turns.pop()?.add_to(case, Patch::default());
+        while places.len() < MAX_TURNS {
+            let (patched, failure) = trial::judged(case, &patch)?;
+            let Some(failure) = failure.filter(|failure| {
+                failure.slug.name == case.failure.slug.name
+                    && patched.was(failure.insn) == Some(case.failure.insn)
+            }) else {
+                break;
+            };
+            let object = trial::changed(case, &patch, &patched);
+            let next = Case::new(&object, 0, case.environment, &failure, None);
+            let turn = Turn::find(&next, &next.slice()?)?;
+            let (jump, target) = (patched.was(turn.jump)?, patched.was(turn.target)?);
+            places.push(case.place(jump));
+            patch = Turn { jump, target, ..turn }.add_to(case, patch);
+        }
+        let n_turns = places.len();
+        places.sort();
+        places.dedup();
+        let each = if places.len() < n_turns { "on each way that leaves" } else { "before you leave" };
+        let says = format!("give it back {each} at {}: `{}`", places.join(" and at "), self.call());
         Some(Candidate { patch, text: None, says })
     }
 

@@ -143,6 +143,13 @@ impl<'a> Access<'a> {
 
     /// The comparison in the words of the source.
     fn condition(&self, case: &Case<'_>) -> Option<String> {
+        // One element of an array: its end is the start of the next.
+        let element = case.line(case.failure.insn).and_then(|line| line.member_or_element());
+        if let Some(element) = element.filter(|text| self.name.is_none() && text.ends_with(']'))
+            && case.failure.wanted.is_some_and(|wanted| wanted.offset == 0 && wanted.bytes == self.need)
+        {
+            return Some(format!("(void *)(&{element} + 1) > {}", end_name(case)?));
+        }
         let (name, moved) = self.name?;
         let need = moved.checked_add(i64::from(self.need))?;
         let end = if self.again.is_some() { context_end(case)? } else { end_name(case)? };

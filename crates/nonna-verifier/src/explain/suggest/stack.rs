@@ -38,8 +38,15 @@ pub(super) fn byte_candidates(case: &Case<'_>, slice: &Slice) -> Vec<Candidate> 
     let mut found = Vec::new();
     if let Some(name) = variable.filter(|_| comes_first(case, place, first..first + bytes)) {
         let statement = format!("__builtin_memset(&{name}, 0, sizeof({name}));");
-        let text = statement_before(case, place, std::slice::from_ref(&statement));
-        let says = format!("set all of `{name}` first, the gaps between its fields too: `{statement}`");
+        // A declaration with values comes too early for a statement in front of it.
+        let is_declared = case.line(place).and_then(|line| line.sets()) == Some(name);
+        let text =
+            if is_declared { None } else { statement_before(case, place, std::slice::from_ref(&statement)) };
+        let says = if is_declared {
+            format!("set all of `{name}` before its fields, the gaps between them too: `{statement}`")
+        } else {
+            format!("set all of `{name}` first, the gaps between its fields too: `{statement}`")
+        };
         found.push(Candidate { patch: Patch::default().before(place, clear(slots.clone())), text, says });
     }
     let says = match variable {

@@ -46,15 +46,20 @@ pub(super) fn outcome(case: &Case<'_>, patch: &Patch) -> Option<Outcome> {
 /// The changed program, and what is wrong with it if anything is; `None` where the edit does not fit.
 pub(super) fn judged(case: &Case<'_>, patch: &Patch) -> Option<(Patched, Option<Failure>)> {
     let patched = patch.apply(case.program)?;
-    let object = Object {
-        license: patch.license.map_or_else(|| case.object.license.clone(), str::to_owned),
-        maps: case.object.maps.clone(),
-        programs: vec![patched.program.clone()],
-        btf: case.object.btf.clone(),
-    };
+    let object = changed(case, patch, &patched);
     if !crate::structure::is_sound(&object) {
         return None;
     }
     let failure = prove::prove_within(&object, 0, case.environment, MAX_STEPS).err();
     Some((patched, failure))
+}
+
+/// The object with the changed program alone.
+pub(super) fn changed(case: &Case<'_>, patch: &Patch, patched: &Patched) -> Object {
+    Object {
+        license: patch.license.map_or_else(|| case.object.license.clone(), str::to_owned),
+        maps: case.object.maps.clone(),
+        programs: vec![patched.program.clone()],
+        btf: case.object.btf.clone(),
+    }
 }

@@ -2,6 +2,7 @@
 //! same bytes.
 
 mod cases;
+mod generated;
 mod objects;
 mod packets;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
             &needs,
             objects::programs_of_clang_do_the_same,
         ))
+        .test(KernelTest::new("random_programs_do_the_same", &needs, generated::random_programs_do_the_same))
         .test(KernelTest::new("maps_of_clang_hold_the_same", &needs, objects::maps_of_clang_hold_the_same))
         .main()
 }

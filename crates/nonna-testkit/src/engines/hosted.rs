@@ -4,6 +4,7 @@ use nonna_bpf::ProgramIdx;
 use nonna_sandbox::context::Input;
 use nonna_sandbox::runtime::{EngineKind, Loaded, Outcome, RunError, Sandbox};
 use nonna_sandbox::{Budget, Clock, FaultKind, HelperError, Host};
+use nonna_verifier::context::{Holds, Layout, layout};
 use nonna_verifier::{AccessFact, MapEntry, Verified};
 
 use super::Broken;
@@ -70,12 +71,25 @@ fn is_want_of_host(error: &RunError) -> bool {
     }
 }
 
+/// Where a context's packet lies is nobody's result.
+fn hide_addresses(loaded: &Loaded, input: &Input, context: &mut [u8]) {
+    let program_type = loaded.object().programs[0].program_type;
+    let Layout::Fields { table, .. } = layout(program_type, input.attach_type) else { return };
+    for (offset, byte) in context.iter_mut().enumerate() {
+        let field = u16::try_from(offset).ok().and_then(|offset| table.field_at(offset));
+        if field.is_some_and(|field| field.holds != Holds::Number) {
+            *byte = 0;
+        }
+    }
+}
+
 fn run(loaded: &mut Loaded, inputs: &[Input], mut host: Still) -> Result<Ran, RunError> {
     let mut outcomes = Vec::new();
     for input in inputs {
         let mut outcome = loaded.run(ProgramIdx(0), input, &mut host)?;
         // Machine code does not count.
         outcome.instructions = 0;
+        hide_addresses(loaded, input, &mut outcome.context);
         outcomes.push(outcome);
     }
     let (maps, handles) = loaded.maps();

@@ -1,25 +1,18 @@
-/* 64 lookups in a hash of 32-bit keys, all of them of keys that are absent. */
+/* 64 lookups in a hash of 32-bit keys, which holds all of them. */
 #include "program.h"
 
 #ifdef NATIVE
-static u64 table[256];
-
-NOINLINE u64 *lookup(const u32 *key)
-{
-	u64 *slot = &table[*key * 0x9e3779b1u >> 24];
-
-	return *slot ? slot : 0;
-}
+#define lookup(key) ((u64 *)peer_lookup(1, (u64)(key), 0, 0, 0))
 #else
 struct {
 	int (*type)[1];
 	int (*max_entries)[1024];
 	u32 *key;
 	u64 *value;
-} table SEC(".maps");
+} hash SEC(".maps");
 
 static u64 *(*find)(void *map, const void *key) = (void *)1;
-#define lookup(key) find(&table, key)
+#define lookup(key) find(&hash, key)
 #endif
 
 PROGRAM

@@ -1,7 +1,7 @@
 /* The sieve of Eratosthenes over bytes of memory. */
 #include "program.h"
 
-#define LIMIT 2000 /* The mask below never bites; it shows the bound. */
+#define LIMIT 2000
 #define AT 1024
 
 PROGRAM
@@ -17,8 +17,13 @@ PROGRAM
 		if (!mem[AT + i])
 			continue;
 		primes++;
-		for (u32 j = i * 2; j < LIMIT; j += i)
-			mem[AT + (j & 2047)] = 0;
+		for (u64 j = i * 2; j < LIMIT; j += i) {
+			u64 at = j;
+
+			/* The mask never bites; it shows the bound to who relates no numbers with each other. */
+			asm volatile("" : "+r"(at));
+			mem[AT + (at & 2047)] = 0;
+		}
 	}
 	return primes;
 }

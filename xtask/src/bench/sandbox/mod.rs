@@ -1,0 +1,200 @@
+//! `cargo xtask bench sandbox`: small programs on both engines of the sandbox, in the kernel, as native code and on other machines.
+//!
+//! The same instructions serve all but native code: objects that lie prebuilt beside their sources in `xtask/peers/sandbox`, so
+//! that no compiler need be there. Peers run in a process of their own (`xtask/peers/sandbox-peers`), because they hold
+//! code that may crash. Engines take turns, round by round; processor time counts, and the kernel measures itself
+//! (`BPF_PROG_TEST_RUN`, whole nanoseconds). A result that differs from the kernel's ends the run if it is ours; a peer's is told as
+//! `wrong` and does not count. Where the kernel or a peer is missing, the rest goes on.
+
+mod case;
+mod compilation;
+mod goals;
+mod kernel;
+mod ours;
+mod peers;
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use nonna_kernel::Kernel;
+use rustix::time::{ClockId, clock_gettime};
+
+use self::case::{Case, Row};
+use self::peers::Peers;
+use crate::workspace::Workspace;
+
+/// Where the programs lie.
+const FOLDER: &str = "xtask/peers/sandbox";
+/// The programs that compute, by which engines are compared.
+const COMPUTE: [&str; 8] = ["arith", "sieve", "csum1500", "parse5", "siphash", "jhash", "prefix", "classify"];
+/// The others.
+const CALLS: [&str; 5] = ["empty", "calls", "helper", "arrayloop", "maploop"];
+
+/// An engine, in the order of the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    Jit,
+    Interpreter,
+    Kernel,
+    Native,
+    RbpfJit,
+    RbpfInterpreter,
+    SbpfJit,
+    SbpfBare,
+    SbpfInterpreter,
+}
+
+impl Engine {
+    const ALL: [Engine; 9] = [
+        Engine::Jit,
+        Engine::Interpreter,
+        Engine::Kernel,
+        Engine::Native,
+        Engine::RbpfJit,
+        Engine::RbpfInterpreter,
+        Engine::SbpfJit,
+        Engine::SbpfBare,
+        Engine::SbpfInterpreter,
+    ];
+
+    /// Its name, which the peers' process knows too.
+    fn name(self) -> &'static str {
+        match self {
+            Engine::Jit => "jit",
+            Engine::Interpreter => "interpreter",
+            Engine::Kernel => "kernel",
+            Engine::Native => "native",
+            Engine::RbpfJit => "rbpf-jit",
+            Engine::RbpfInterpreter => "rbpf-interpreter",
+            Engine::SbpfJit => "sbpf-jit",
+            Engine::SbpfBare => "sbpf-bare",
+            Engine::SbpfInterpreter => "sbpf-interpreter",
+        }
+    }
+
+    /// The head of its column.
+    fn head(self) -> &'static str {
+        match self {
+            Engine::Interpreter => "interp",
+            Engine::RbpfInterpreter => "rbpf-int",
+            Engine::SbpfInterpreter => "sbpf-int",
+            other => other.name(),
+        }
+    }
+}
+
+/// Options of `cargo xtask bench sandbox`.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Rounds that count
+    #[arg(long, default_value_t = 9)]
+    pub rounds: usize,
+    /// Time of each engine in each round, in microseconds
+    #[arg(long, default_value_t = 4_000)]
+    pub time_us: u64,
+    /// Only programs whose name holds this
+    #[arg(long, default_value = "")]
+    pub only: String,
+    /// Without the other machines and native code, which have to be built first
+    #[arg(long)]
+    pub without_peers: bool,
+}
+
+/// Runs the benchmark.
+pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    if cfg!(debug_assertions) {
+        return optimised(workspace);
+    }
+    stay_on_one_processor();
+    let mut missing = Vec::new();
+    let peers =
+        if options.without_peers { Err(anyhow::anyhow!("as asked")) } else { Peers::start(workspace) };
+    let mut peers = peers.map_err(|error| missing.push(format!("no peers: {error:#}"))).ok();
+    let kernel = Kernel::new();
+    println!("load of the machine: {}", load());
+    println!(
+        "{:10}{}   ns a run, median of {}",
+        "",
+        Engine::ALL.map(|engine| format!("{:>11}", engine.head())).concat(),
+        options.rounds
+    );
+    let folder = workspace.root.join(FOLDER);
+    let mut rows: Vec<Row> = Vec::new();
+    for name in CALLS.iter().chain(&COMPUTE).filter(|name| name.contains(&options.only)) {
+        // What our verifier refuses is a finding too; the means say how many took part.
+        let case = match Case::read(&folder, name) {
+            Ok(case) => case,
+            Err(error) => {
+                println!("{name:10}  {error:#}");
+                continue;
+            }
+        };
+        let row =
+            case.measure(&kernel, peers.as_mut(), options).with_context(|| format!("program {name}"))?;
+        println!("{row}");
+        missing.extend(row.missing.iter().map(|reason| format!("{name}: {reason}")));
+        rows.push(row);
+    }
+    println!();
+    goals::print(&rows);
+    compilation::print(&folder, peers.as_mut(), options.rounds)?;
+    println!("\nload of the machine: {}", load());
+    missing.sort();
+    missing.dedup();
+    for reason in missing {
+        println!("missing: {reason}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The same command by an optimised build of this tool.
+fn optimised(workspace: &Workspace) -> Result<ExitCode> {
+    let status = Command::new(env!("CARGO"))
+        .args(["run", "--release", "--quiet", "--package", "xtask", "--"])
+        .args(std::env::args_os().skip(1))
+        .current_dir(&workspace.root)
+        .status()
+        .context("run cargo")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Caches stay warm and clocks stay equal on one processor; whoever starts from here stays there too. Where that is refused, times only
+/// spread more.
+fn stay_on_one_processor() {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(rustix::thread::sched_getcpu());
+    let _ = rustix::thread::sched_setaffinity(None, &set);
+}
+
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// Processor time of this thread, in nanoseconds.
+#[expect(clippy::cast_precision_loss, reason = "differences of a run are far below 2^53")]
+fn now_ns() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
+}
+
+/// The object of a program, which must be what this repository holds.
+fn object(folder: &Path, name: &str) -> Result<nonna_bpf::Object> {
+    let path = folder.join(format!("{name}.bpf.o"));
+    let bytes = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+    let object = nonna_bpf::Object::from_elf(&bytes, None)?;
+    if object.programs.len() != 1 {
+        bail!("{} holds one program", path.display());
+    }
+    Ok(object)
+}
+
+/// What our verifier says of it.
+fn proved(object: nonna_bpf::Object) -> Result<nonna_verifier::Verified> {
+    nonna_verifier::verify(object, &nonna_verifier::Environment::default()).map_err(|rejection| {
+        let first = rejection.diagnostics.first();
+        anyhow::anyhow!("refused: {}", first.map_or("no reason", |first| &first.message))
+    })
+}

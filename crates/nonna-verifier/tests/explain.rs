@@ -271,3 +271,44 @@ fn a_licence_is_tried_as_well() {
     object.license = "Proprietary".to_owned();
     helps(&told(&object, &Sources::new()), &["SEC(\"license\") = \"GPL\"", ACCEPTED]);
 }
+
+#[test]
+fn widths_and_shifts_are_put_right() {
+    helps(
+        &bare(Xdp, "r0 = *(u64 *)(r1 +8)\nr0 = 0\nexit"),
+        &["read `data_meta` whole", "+ r0 = *(u32 *)(r1 +8)", ACCEPTED],
+    );
+    helps(&bare(Xdp, "r0 = 1\nr0 <<= 65\nexit"), &["shift by 63 at most", "+ r0 <<= 1", ACCEPTED]);
+}
+
+#[test]
+fn a_result_of_any_value_becomes_a_truth() {
+    let text = "call bpf_get_prandom_u32#7\nexit";
+    let (object, sources) = located(CgroupSock, text, &[(0, "\treturn pick(ctx->mark);")]);
+    let diagnostic = told(&object, &sources);
+    let fix = diagnostic.fix.as_ref().expect("an edit");
+    assert_eq!(sources.text_of(fix.span), "pick(ctx->mark)");
+    assert_eq!(fix.replacement, "(pick(ctx->mark)) != 0");
+    helps(&diagnostic, &[ACCEPTED]);
+}
+
+#[test]
+fn other_languages_than_c_get_no_c() {
+    let text = format!("{LOOK_UP}r1 = *(u64 *)(r0 +0)\nr0 = 2\nexit");
+    let lines = [
+        (0, "let key = 0;"),
+        (2, "let seen = bpf_map_lookup_elem(&table, &key);"),
+        (6, "use(*seen);"),
+        (7, "2"),
+    ];
+    let (object, sources) = located(Xdp, &text, &lines);
+    let renamed = {
+        let mut renamed = Sources::new();
+        renamed.add("test.rs", sources.iter().next().expect("a text").1.text());
+        renamed
+    };
+    let diagnostic = told(&object, &renamed);
+    assert_eq!(diagnostic.fix, None);
+    assert!(diagnostic.primary().is_some());
+    helps(&diagnostic, &["test the pointer before it is used", ACCEPTED]);
+}

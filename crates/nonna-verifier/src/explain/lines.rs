@@ -44,6 +44,12 @@ impl<'a> Lines<'a> {
         self.numbered(span.source, number)
     }
 
+    /// Whether a source is in C, so that its lines can be read and written.
+    pub(super) fn is_c(&self, source: SourceId) -> bool {
+        let name = self.sources.and_then(|sources| sources.get(source)).map(nonna_diag::Source::name);
+        name.is_some_and(|name| [".c", ".h"].iter().any(|end| name.ends_with(end)))
+    }
+
     /// A line by number, if it became code.
     pub(super) fn numbered(&self, source: SourceId, number: usize) -> Option<Line<'a>> {
         let found = self.sources?.get(source)?;
@@ -162,6 +168,17 @@ impl<'a> Line<'a> {
         None
     }
 
+    /// The value in `return value;`, where that is all of the line, with its place.
+    pub(super) fn returned(&self) -> Option<(Span, &'a str)> {
+        let text = without_comment(self.text);
+        let value = text.trim_start().strip_prefix("return ")?.strip_suffix(';')?.trim();
+        if value.is_empty() || value.contains(';') {
+            return None;
+        }
+        let start = value.as_ptr() as usize - self.text.as_ptr() as usize;
+        Some((self.part(start, start + value.len()), value))
+    }
+
     /// The one index in square brackets on this line; `None` where there are several or none.
     pub(super) fn index(&self) -> Option<&'a str> {
         let open = self.text.find('[')?;
@@ -218,6 +235,12 @@ impl<'a> Line<'a> {
         };
         let base = last_place(&self.text[..at])?;
         Some(&self.text[at - base.len()..end])
+    }
+
+    /// Whether a loop begins here.
+    pub(super) fn begins_loop(&self) -> bool {
+        let text = self.text.trim_start();
+        ["while (", "for (", "do {", "while(", "for("].iter().any(|start| text.starts_with(start))
     }
 
     /// Whether instructions stand here as such.

@@ -112,7 +112,8 @@ impl<'a> Case<'a> {
         let mut diagnostic = Diagnostic::new(failure.slug, message);
         let slot = self.shape.slots.slot(failure.insn);
         let text = self.insn_text(failure.insn);
-        if let Some(span) = Lines::span(&self.shape, failure.insn) {
+        let span = self.loop_span().or_else(|| Lines::span(&self.shape, failure.insn));
+        if let Some(span) = span {
             diagnostic = diagnostic.label(span, self.label(&text));
         }
         if let Some(known) = value::sentence(self).filter(|_| self.voided().is_none()) {
@@ -161,6 +162,18 @@ impl<'a> Case<'a> {
             .replace(&format!("taken at instruction {slot}"), &format!("taken at {place}"))
     }
 
+    /// The line at which an endless loop begins, where one of its own lines looks like that.
+    fn loop_span(&self) -> Option<Span> {
+        if self.failure.slug.name != slugs::ENDLESS_LOOP.name {
+            return None;
+        }
+        let which = self.shape.flow.innermost(self.failure.insn);
+        let inside = self.shape.function(self.failure.insn);
+        let begins = |insn: &usize| self.line(*insn).is_some_and(|line| line.begins_loop());
+        let found = inside.filter(|insn| self.shape.flow.innermost(*insn) == which).find(begins)?;
+        Lines::span(&self.shape, found)
+    }
+
     /// What stands beside the marked line.
     fn label(&self, text: &str) -> String {
         let slug = self.failure.slug.name;
@@ -193,15 +206,16 @@ impl<'a> Case<'a> {
 
     /// An instruction by the line it comes from, or by its slot.
     fn place(&self, insn: usize) -> String {
-        match self.line(insn) {
+        match self.lines.line(&self.shape, insn).filter(|line| !line.is_assembly()) {
             Some(line) => format!("line {}", line.number),
             None => format!("instruction {}", self.shape.slots.slot(insn)),
         }
     }
 
-    /// The source line of an instruction; a block of assembly is none, as all its instructions are on one.
+    /// The line of C of an instruction; a block of assembly is none, as all its instructions are on one.
     fn line(&self, insn: usize) -> Option<Line<'a>> {
-        self.lines.line(&self.shape, insn).filter(|line| !line.is_assembly())
+        let found = self.lines.line(&self.shape, insn);
+        found.filter(|line| !line.is_assembly() && self.lines.is_c(line.source))
     }
 
     /// Where an instruction comes from, if that says which instruction of its line it is.

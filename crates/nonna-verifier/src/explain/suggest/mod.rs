@@ -15,6 +15,7 @@ mod stack;
 mod trial;
 mod under_lock;
 mod whole;
+mod width;
 
 use nonna_bpf::{AluOp, Insn, JumpOp, Operand, ProgramType, Reg, Width};
 use nonna_btf::TypeId;
@@ -68,6 +69,10 @@ pub(super) fn add(case: &Case<'_>, slice: Option<&Slice>, diagnostic: Diagnostic
         packet::stale_candidates(case).into_iter().chain(probe::candidates(case)).collect()
     } else if name == slugs::UNKNOWN_HELPER.name || name == slugs::MUST_NOT_SLEEP.name {
         whole::candidates(case)
+    } else if name == slugs::CONTEXT_ACCESS.name {
+        width::field_candidates(case)
+    } else if name == slugs::BAD_SHIFT.name {
+        width::shift_candidates(case)
     } else {
         Vec::new()
     };

@@ -4,8 +4,8 @@
 
 use nonna_bpf::{AluOp, Endian, Operand, Reg, Width};
 
-use super::blocks::bit;
 use super::compiler::{Compiler, SCRATCH, SCRATCH_2, SCRATCH_3, gpr, size};
+use super::effects::bit;
 use super::encoder::*;
 
 impl Compiler<'_> {

@@ -1,28 +1,17 @@
 //! Where control can come together, which functions there are, and which registers are still needed.
 //!
-//! One pass forwards and one backwards: facts that are wanted for every instruction and hold whatever comes before.
+//! One pass over all instructions and few over those that control comes and goes by: facts that hold whatever comes before.
 //! Nothing here emits code.
 
-use nonna_bpf::{AluOp, AtomicOp, Callee, Insn, MemSize, Operand, Reg, Width};
+use nonna_bpf::{Callee, Insn, Reg};
 use nonna_verifier::AccessFact;
 
+use super::effects::{Effect, bit};
 use crate::memory::MAX_FRAMES;
 use crate::program::Prepared;
 
 /// All registers.
 pub(super) const ALL: u16 = 0x7ff;
-
-/// A set of one register.
-pub(super) fn bit(register: Reg) -> u16 {
-    1 << register.number()
-}
-
-fn bits(operand: Operand) -> u16 {
-    match operand {
-        Operand::Reg(register) => bit(register),
-        Operand::Imm(_) => 0,
-    }
-}
 
 /// A function of the program.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +33,10 @@ pub(super) struct Function {
 /// What is known of every instruction.
 #[derive(Debug)]
 pub(super) struct Blocks {
-    /// Instructions to which control comes from elsewhere than the one before.
+    effects: Vec<Effect>,
+    /// Instructions that may go on elsewhere than at the next, in order.
+    controls: Vec<u32>,
+    /// Instructions to which control comes from elsewhere than the one before; and one at the end.
     leaders: Vec<bool>,
     /// Registers whose value is wanted after the instruction.
     live: Vec<u16>,
@@ -53,6 +45,8 @@ pub(super) struct Blocks {
     /// Registers that the program names at all.
     pub(super) used: u16,
     has_may_goto: bool,
+    /// Whether any access was left to be checked.
+    checks: bool,
     /// Instructions that jump backwards from behind: heads of loops.
     pub(super) loop_heads: Vec<bool>,
     /// Where nothing in the program looks at the run: how many of its functions are active at once at most.
@@ -63,19 +57,46 @@ impl Blocks {
     pub(super) fn new(program: &Prepared) -> Self {
         let n = program.insns().len();
         let mut blocks = Blocks {
+            effects: Vec::with_capacity(n),
+            controls: Vec::new(),
             leaders: vec![false; n + 1],
-            live: vec![ALL; n],
+            live: vec![0; n],
             functions: Vec::new(),
             used: 0,
             has_may_goto: false,
+            checks: false,
             loop_heads: vec![false; n],
             quiet: None,
         };
+        blocks.find_effects(program);
         blocks.find_leaders(program);
         blocks.find_functions(program);
         blocks.find_live(program);
         blocks.quiet = blocks.find_quiet(program);
         blocks
+    }
+
+    fn find_effects(&mut self, program: &Prepared) {
+        for (index, insn) in program.insns().iter().enumerate() {
+            let effect = Effect::of(insn);
+            self.used |= effect.reads | effect.writes;
+            self.checks |= effect.touches_memory() && program.access(index) != AccessFact::Direct;
+            if effect.controls() {
+                self.controls.push(index as u32);
+            }
+            self.effects.push(effect);
+        }
+    }
+
+    /// The instructions that may go on elsewhere than at the next, and where they stand.
+    fn controls<'b>(&'b self, program: &'b Prepared) -> impl Iterator<Item = (usize, &'b Insn)> + use<'b> {
+        self.controls.iter().map(|index| (*index as usize, &program.insns()[*index as usize]))
+    }
+
+    /// What an instruction does to registers.
+    #[inline]
+    pub(super) fn effect(&self, insn: usize) -> Effect {
+        self.effects[insn]
     }
 
     /// Whether control comes to the instruction from elsewhere than the one before.
@@ -100,24 +121,22 @@ impl Blocks {
         self.leaders[0] = true;
         let end = self.leaders.len() - 1;
         self.leaders[end] = true;
-        for (index, insn) in program.insns().iter().enumerate() {
-            match insn {
-                Insn::Jump { .. }
-                | Insn::Goto { .. }
-                | Insn::GotoLong { .. }
-                | Insn::MayGoto { .. }
-                | Insn::Call(Callee::Local(_)) => {
-                    let target = program.target(index);
-                    self.leaders[target] = true;
-                    self.leaders[index + 1] = true;
-                    if target <= index && !matches!(insn, Insn::Call(_)) {
-                        self.loop_heads[target] = true;
-                    }
-                    self.has_may_goto |= matches!(insn, Insn::MayGoto { .. });
-                }
-                Insn::Call(_) | Insn::Exit | Insn::LoadPacket { .. } => self.leaders[index + 1] = true,
-                _ => {}
+        for index in &self.controls {
+            let index = *index as usize;
+            let insn = &program.insns()[index];
+            if matches!(insn, Insn::Call(callee) if !matches!(callee, Callee::Local(_)))
+                || matches!(insn, Insn::Exit | Insn::LoadPacket { .. })
+            {
+                self.leaders[index + 1] = true;
+                continue;
             }
+            let target = program.target(index);
+            self.leaders[target] = true;
+            self.leaders[index + 1] = true;
+            if target <= index && !matches!(insn, Insn::Call(_)) {
+                self.loop_heads[target] = true;
+            }
+            self.has_may_goto |= matches!(insn, Insn::MayGoto { .. });
         }
         for entry in program.functions().entries() {
             self.leaders[entry] = true;
@@ -125,39 +144,40 @@ impl Blocks {
     }
 
     fn find_functions(&mut self, program: &Prepared) {
-        let insns = program.insns();
-        let by_register = insns.iter().any(|insn| matches!(insn, Insn::Call(Callee::Register(_))));
+        let n = program.insns().len();
+        let by_register =
+            self.controls(program).any(|(_, insn)| matches!(insn, Insn::Call(Callee::Register(_))));
         let mut entries: Vec<(usize, bool)> = vec![(0, false)];
         entries.extend(program.functions().entries().map(|entry| (entry, by_register)));
-        let local = |index: usize| matches!(insns[index], Insn::Call(Callee::Local(_)));
-        entries.extend((0..insns.len()).filter(|i| local(*i)).map(|i| (program.target(i), true)));
+        let local = self.controls(program).filter(|(_, insn)| matches!(insn, Insn::Call(Callee::Local(_))));
+        entries.extend(local.map(|(index, _)| (program.target(index), true)));
         entries.sort_unstable();
         // Of two that are the same, the one that is called stays.
         entries.reverse();
         entries.dedup_by_key(|(entry, _)| *entry);
         entries.reverse();
         for (at, (entry, is_called)) in entries.iter().enumerate() {
-            let end = entries.get(at + 1).map_or(insns.len(), |(next, _)| *next);
-            let mut function = Function {
-                entry: *entry,
-                changes: 0,
-                is_called: *is_called,
-                calls: false,
-                has_frame: false,
-                has_may_goto: false,
-            };
-            for (index, insn) in insns[*entry..end].iter().enumerate() {
-                let index = entry + index;
-                let (reads, writes) = effects(insn);
-                self.used |= reads | writes;
-                function.changes |= writes & 0x3c0;
-                function.has_frame |= reads & bit(Reg::R10) != 0;
-                function.has_may_goto |= matches!(insn, Insn::MayGoto { .. });
-                function.calls |= matches!(insn, Insn::Call(_) | Insn::LoadPacket { .. })
-                    || (touches_memory(insn) && program.access(index) != AccessFact::Direct)
-                    || !program.ends();
+            let end = entries.get(at + 1).map_or(n, |(next, _)| *next);
+            let (mut reads, mut writes) = (0, 0);
+            for effect in &self.effects[*entry..end] {
+                reads |= effect.reads;
+                writes |= effect.writes;
             }
-            self.functions.push(function);
+            self.functions.push(Function {
+                entry: *entry,
+                changes: writes & 0x3c0,
+                is_called: *is_called,
+                calls: !program.ends() || self.checks,
+                has_frame: reads & bit(Reg::R10) != 0,
+                has_may_goto: false,
+            });
+        }
+        for index in &self.controls {
+            let insn = &program.insns()[*index as usize];
+            let number = self.number_of(*index as usize);
+            let function = &mut self.functions[number];
+            function.has_may_goto |= matches!(insn, Insn::MayGoto { .. });
+            function.calls |= matches!(insn, Insn::Call(_) | Insn::LoadPacket { .. });
         }
         if self.functions.len() > 1 && self.jumps_across(program) {
             // Nothing is known of which function an instruction belongs to: all are taken to do everything.
@@ -178,17 +198,19 @@ impl Blocks {
     /// Whether the program asks nothing of the world: it ends, every access was proved, no call leads outside, and no frame must be
     /// emptied for it. Yields how deep its calls go.
     fn find_quiet(&self, program: &Prepared) -> Option<usize> {
-        let insns = program.insns();
-        let asks = |(index, insn): (usize, &Insn)| match insn {
+        let asks = |insn: &Insn| match insn {
             Insn::Call(callee) => !matches!(callee, Callee::Local(_)),
-            Insn::LoadPacket { .. } => true,
-            _ => touches_memory(insn) && program.access(index) != AccessFact::Direct,
+            _ => matches!(insn, Insn::LoadPacket { .. }),
         };
         let empties = self.used & bit(Reg::R10) != 0 && program.needs_empty_frames();
-        let is_quiet = program.ends() && !empties && !insns.iter().enumerate().any(asks);
-        let calls: Vec<(usize, usize)> = (0..insns.len())
-            .filter(|index| is_quiet && matches!(insns[*index], Insn::Call(_)))
-            .map(|index| (self.number_of(index), self.number_of(program.target(index))))
+        let is_loud = !program.ends() || empties || self.checks;
+        if is_loud || self.controls(program).any(|(_, insn)| asks(insn)) {
+            return None;
+        }
+        let calls: Vec<(usize, usize)> = self
+            .controls(program)
+            .filter(|(_, insn)| matches!(insn, Insn::Call(_)))
+            .map(|(index, _)| (self.number_of(index), self.number_of(program.target(index))))
             .collect();
         // Each round reaches one call deeper; who is never done calls itself.
         let mut depths = vec![1; self.functions.len()];
@@ -198,7 +220,7 @@ impl Blocks {
                 depths[*caller] = depths[*caller].max(before[*callee] + 1);
             }
             if depths == before {
-                return is_quiet.then_some(depths[0]);
+                return Some(depths[0]);
             }
         }
         None
@@ -215,77 +237,64 @@ impl Blocks {
 
     fn jumps_across(&self, program: &Prepared) -> bool {
         let function = |insn: usize| self.functions.partition_point(|f| f.entry <= insn);
-        program.insns().iter().enumerate().any(|(index, insn)| match insn {
-            Insn::Jump { .. } | Insn::MayGoto { .. } => {
-                function(program.target(index)) != function(index) || function(index + 1) != function(index)
-            }
-            Insn::Goto { .. } | Insn::GotoLong { .. } => function(program.target(index)) != function(index),
-            Insn::Exit => false,
-            _ => function(index + 1) != function(index),
-        })
+        let falls_in = self.functions[1..].iter().any(|f| !self.effects[f.entry - 1].controls());
+        falls_in
+            || self.controls(program).any(|(index, insn)| match insn {
+                Insn::Jump { .. } | Insn::MayGoto { .. } => {
+                    function(program.target(index)) != function(index)
+                        || function(index + 1) != function(index)
+                }
+                Insn::Goto { .. } | Insn::GotoLong { .. } => {
+                    function(program.target(index)) != function(index)
+                }
+                Insn::Exit => false,
+                _ => function(index + 1) != function(index),
+            })
     }
 
+    /// The registers whose value is wanted after each instruction, by one pass backwards: what a loop wants of its next round is
+    /// taken to be everything, and so is everything between the blocks of a program that nobody proved, whose functions may look at
+    /// registers that are not theirs.
     fn find_live(&mut self, program: &Prepared) {
+        let ends = program.ends();
+        let mut end = self.effects.len();
         let mut live = ALL;
-        for (index, insn) in program.insns().iter().enumerate().rev() {
-            if self.leaders[index + 1] {
-                live = ALL;
+        // From one instruction that goes elsewhere to the next.
+        for control in self.controls.iter().rev().map(|index| *index as usize).chain([usize::MAX]) {
+            for index in (control.wrapping_add(1)..end).rev() {
+                if !ends && self.leaders[index + 1] {
+                    live = ALL;
+                }
+                self.live[index] = live;
+                let effect = self.effects[index];
+                live = live & !effect.writes | effect.reads;
             }
-            self.live[index] = live;
-            if matches!(insn, Insn::Exit) {
-                // Of a program that nobody proved, the caller may look at the arguments again.
-                live = if program.ends() { bit(Reg::R0) } else { 0x3f };
-            } else {
-                let (reads, writes) = effects(insn);
-                // And the function that it calls may look at what was in `r0`.
-                let sees_all = matches!(insn, Insn::Call(Callee::Local(_))) && !program.ends();
-                live = live & !writes | reads | u16::from(sees_all);
+            if control == usize::MAX {
+                break;
             }
+            let effect = self.effects[control];
+            let insn = &program.insns()[control];
+            live = match insn {
+                _ if !ends => ALL,
+                Insn::Exit => 0,
+                Insn::Jump { .. } | Insn::MayGoto { .. } => live | self.live_at(program, control),
+                Insn::Goto { .. } | Insn::GotoLong { .. } => self.live_at(program, control),
+                _ => live,
+            };
+            self.live[control] = live;
+            live = match insn {
+                Insn::Exit if !ends => 0x3f,
+                Insn::Call(Callee::Local(_)) if !ends => live & !effect.writes | effect.reads | 1,
+                _ => live & !effect.writes | effect.reads,
+            };
+            end = control;
         }
     }
-}
 
-pub(super) fn touches_memory(insn: &Insn) -> bool {
-    matches!(insn, Insn::Load { .. } | Insn::Store { .. } | Insn::Atomic { .. })
-}
-
-/// The registers that an instruction reads, and those that it writes whatever happens.
-pub(super) fn effects(insn: &Insn) -> (u16, u16) {
-    match *insn {
-        Insn::Alu { op: AluOp::Mov, dst, src, .. } => (bits(src), bit(dst)),
-        Insn::Alu { dst, src, .. } => (bit(dst) | bits(src), bit(dst)),
-        Insn::MovSx { dst, src, .. } => (bit(src), bit(dst)),
-        Insn::Neg { dst, .. } | Insn::Endian { dst, .. } => (bit(dst), bit(dst)),
-        Insn::LoadImm64 { dst, .. } => (0, bit(dst)),
-        Insn::Load { dst, base, .. } => (bit(base), bit(dst)),
-        Insn::Store { base, src, .. } => (bit(base) | bits(src), 0),
-        Insn::Atomic { op, base, src, .. } => match op {
-            AtomicOp::CompareExchange => (bit(base) | bit(src) | 1, 1),
-            AtomicOp::Exchange
-            | AtomicOp::Add { fetch: true }
-            | AtomicOp::Or { fetch: true }
-            | AtomicOp::And { fetch: true }
-            | AtomicOp::Xor { fetch: true } => (bit(base) | bit(src), bit(src)),
-            _ => (bit(base) | bit(src), 0),
-        },
-        Insn::LoadPacket { index, .. } => (index.map_or(0, bit), 1),
-        Insn::Jump { dst, src, .. } => (bit(dst) | bits(src), 0),
-        Insn::Goto { .. } | Insn::GotoLong { .. } | Insn::MayGoto { .. } => (0, 0),
-        Insn::Call(Callee::Register(register)) => (0x3f | bit(register), 1),
-        Insn::Call(_) => (0x3e, 1),
-        Insn::Exit => (1, 0),
-    }
-}
-
-/// Whether the upper half of what an instruction writes is zero.
-pub(super) fn clears_upper_half(insn: &Insn) -> bool {
-    match *insn {
-        Insn::Alu { width, op, src, .. } => {
-            width == Width::W32 || matches!((op, src), (AluOp::Mov, Operand::Imm(0..)))
-        }
-        Insn::MovSx { width, .. } | Insn::Neg { width, .. } => width == Width::W32,
-        Insn::Endian { bits, .. } => bits < 64,
-        Insn::Load { size, sign_extend, .. } => !sign_extend && size != MemSize::DW,
-        _ => false,
+    /// What is wanted where an instruction jumps to.
+    fn live_at(&self, program: &Prepared, insn: usize) -> u16 {
+        let target = program.target(insn);
+        let effect = self.effects[target];
+        if target > insn { self.live[target] & !effect.writes | effect.reads } else { ALL }
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! Arithmetic, accesses and calls are beside this module. What a rare case needs lies behind the program, out of line.
 
-use nonna_bpf::{AluOp, Callee, Imm64, Insn, JumpOp, Operand, Reg, Width};
+use nonna_bpf::{Callee, Imm64, Insn, JumpOp, Operand, Reg, Width};
 
 use super::Targets;
-use super::blocks::{Blocks, Function, bit, clears_upper_half, effects};
+use super::blocks::{Blocks, Function};
 use super::calls::OutOfLine;
+use super::effects::bit;
 use super::encoder::*;
-use super::layout::{Label, Layout};
+use super::layout::{Label, LaidOut, Layout};
 use crate::program::Prepared;
 use crate::run::Run;
 
@@ -53,7 +54,7 @@ const UNWIND: usize = std::mem::offset_of!(Run<'static, 'static>, unwind);
 
 /// What became of a program.
 pub(super) struct Compiled {
-    pub(super) code: Vec<u8>,
+    pub(super) code: LaidOut,
     /// Functions that can be entered from outside: instruction and offset into the code, in order.
     pub(super) entries: Vec<(usize, u32)>,
     /// As in [`Blocks`]: the main function is entered as a function of C then, and there is no other entrance.
@@ -112,8 +113,8 @@ pub(super) fn compile(program: &Prepared, targets: &Targets) -> Compiled {
     compiler.finish_out_of_line();
     let entries: Vec<(usize, Label)> =
         compiler.blocks.functions.iter().map(|f| (f.entry, compiler.entry(f.entry))).collect();
-    let (code, position) = compiler.layout.finish(&compiler.encoder);
-    let entries = entries.into_iter().map(|(entry, label)| (entry, position(label))).collect();
+    let code = compiler.layout.finish(compiler.encoder);
+    let entries = entries.into_iter().map(|(entry, label)| (entry, code.position(label))).collect();
     Compiled { code, entries, quiet: compiler.blocks.quiet }
 }
 
@@ -222,20 +223,19 @@ impl Compiler<'_> {
             self.begin_block(index);
         }
         let insns = self.program.insns();
-        let n = match self.fuse(index) {
+        let n = match if self.blocks.effect(index).fuses() { self.fuse(index) } else { 0 } {
             0 => {
                 self.single(index, insns[index]);
                 1
             }
             n => n,
         };
-        for insn in &insns[index..index + n] {
-            let (reads, writes) = effects(insn);
-            let is_copy = matches!(insn, Insn::Alu { op: AluOp::Mov, src: Operand::Reg(_), .. });
-            let is_clear = clears_upper_half(insn) || is_copy && self.upper_clear & reads != 0;
-            self.upper_clear &= !writes;
+        for index in index..index + n {
+            let effect = self.blocks.effect(index);
+            let is_clear = effect.clears_upper_half(self.upper_clear);
+            self.upper_clear &= !effect.writes;
             if is_clear {
-                self.upper_clear |= writes;
+                self.upper_clear |= effect.writes;
             }
         }
         n

@@ -105,17 +105,19 @@ impl Condition {
 /// The longest instruction.
 const MAX_INSN_BYTES: usize = 15;
 
-/// One instruction on its way.
-#[derive(Clone, Copy)]
-struct Pending {
-    bytes: [u8; 16],
+/// One instruction on its way, written where it will stay.
+struct Pending<'e> {
+    bytes: &'e mut [u8; 16],
     n: usize,
+    /// Bytes of code before it.
+    len: &'e mut usize,
 }
 
-impl Pending {
+impl Pending<'_> {
+    /// The instruction is whole.
     #[inline(always)]
-    fn new() -> Self {
-        Pending { bytes: [0; 16], n: 0 }
+    fn end(self) {
+        *self.len += self.n;
     }
 
     #[inline(always)]
@@ -126,9 +128,10 @@ impl Pending {
 
     #[inline(always)]
     fn bytes<const N: usize>(&mut self, bytes: [u8; N]) {
-        for byte in bytes {
-            self.byte(byte);
+        if let Some(place) = self.bytes.get_mut(self.n..self.n + N) {
+            place.copy_from_slice(&bytes);
         }
+        self.n += N;
     }
 
     /// Prefixes: operand size, then REX where a register or the width needs it.
@@ -179,7 +182,9 @@ impl Pending {
 /// Bytes of code, growing.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
+    /// The code, and room behind it.
     bytes: Vec<u8>,
+    len: usize,
 }
 
 fn is_byte_register(size: Size, register: Gpr) -> bool {
@@ -188,21 +193,31 @@ fn is_byte_register(size: Size, register: Gpr) -> bool {
 }
 
 impl Encoder {
+    /// With room for so many bytes, and more when they are full.
     pub(super) fn with_capacity(bytes: usize) -> Self {
-        Encoder { bytes: Vec::with_capacity(bytes) }
+        Encoder { bytes: vec![0; bytes + 16], len: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.len
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[..self.len]
     }
 
     #[inline(always)]
-    fn put(&mut self, pending: Pending) {
-        self.bytes.extend_from_slice(&pending.bytes[..pending.n.min(16)]);
+    fn begin(&mut self) -> Pending<'_> {
+        if self.bytes.len() < self.len + 16 {
+            self.grow();
+        }
+        let room = self.bytes[self.len..].first_chunk_mut::<16>();
+        Pending { bytes: room.expect("it has grown"), n: 0, len: &mut self.len }
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.bytes.resize(self.bytes.len() * 2 + 64, 0);
     }
 
     /// `op dst, src`
@@ -214,17 +229,17 @@ impl Encoder {
     /// An instruction with an opcode of one byte, its `reg` and `rm` operands registers.
     #[inline(always)]
     fn two(&mut self, size: Size, opcode: u8, reg: Gpr, rm: Gpr) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(size, reg, Gpr(0), rm, false);
         insn.byte(opcode);
         insn.registers(reg.0, rm);
-        self.put(insn);
+        insn.end();
     }
 
     /// `op dst, value`
     #[inline]
     pub(super) fn binary_constant(&mut self, size: Size, op: Binary, dst: Gpr, value: i32) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(size, Gpr(0), Gpr(0), dst, false);
         match i8::try_from(value) {
             Ok(short) => {
@@ -242,12 +257,12 @@ impl Encoder {
                 insn.bytes(value.to_le_bytes());
             }
         }
-        self.put(insn);
+        insn.end();
     }
 
     /// `op [mem], value`
     pub(super) fn binary_memory(&mut self, size: Size, op: Binary, mem: Mem, value: i32) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(size, Gpr(0), Gpr(0), mem.base, false);
         match i8::try_from(value) {
             Ok(short) => {
@@ -261,7 +276,7 @@ impl Encoder {
                 insn.bytes(value.to_le_bytes());
             }
         }
-        self.put(insn);
+        insn.end();
     }
 
     /// `op [mem], src`, locked.
@@ -276,7 +291,7 @@ impl Encoder {
 
     /// `test left, value`
     pub(super) fn test_constant(&mut self, size: Size, left: Gpr, value: i32) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         if (0..0x80).contains(&value) {
             // A byte sees the same bits, and as many zeros above them.
             insn.prefixes(Size::Byte, Gpr(0), Gpr(0), left, is_byte_register(Size::Byte, left));
@@ -299,7 +314,7 @@ impl Encoder {
             }
             insn.bytes(value.to_le_bytes());
         }
-        self.put(insn);
+        insn.end();
     }
 
     /// `mov dst, src`
@@ -310,10 +325,11 @@ impl Encoder {
 
     /// Puts a number into all of a register, by the shortest instruction; the flags are lost.
     pub(super) fn constant(&mut self, dst: Gpr, value: u64) {
-        let mut insn = Pending::new();
         if value == 0 {
             return self.binary(Size::Dword, Binary::Xor, dst, dst);
-        } else if let Ok(value) = u32::try_from(value) {
+        }
+        let mut insn = self.begin();
+        if let Ok(value) = u32::try_from(value) {
             insn.prefixes(Size::Dword, Gpr(0), Gpr(0), dst, false);
             insn.byte(0xb8 | dst.0 & 7);
             insn.bytes(value.to_le_bytes());
@@ -327,13 +343,13 @@ impl Encoder {
             insn.byte(0xb8 | dst.0 & 7);
             insn.bytes(value.to_le_bytes());
         }
-        self.put(insn);
+        insn.end();
     }
 
     /// An instruction with a memory operand.
     #[inline(always)]
     fn with_memory(&mut self, before: &[u8], size: Size, opcode: &[u8], reg: Gpr, mem: Mem) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         for byte in before {
             insn.byte(*byte);
         }
@@ -342,7 +358,7 @@ impl Encoder {
             insn.byte(*byte);
         }
         insn.memory(reg.0, mem);
-        self.put(insn);
+        insn.end();
     }
 
     /// Loads bytes, zeros above them.
@@ -372,7 +388,7 @@ impl Encoder {
 
     /// Stores the low bytes of a number that has its sign above 32 bits.
     pub(super) fn store_constant(&mut self, size: Size, mem: Mem, value: i32) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(size, Gpr(0), Gpr(0), mem.base, false);
         insn.byte(if size == Size::Byte { 0xc6 } else { 0xc7 });
         insn.memory(0, mem);
@@ -381,21 +397,21 @@ impl Encoder {
             Size::Word => insn.bytes((value as u16).to_le_bytes()),
             _ => insn.bytes(value.to_le_bytes()),
         }
-        self.put(insn);
+        insn.end();
     }
 
     /// The low bytes of `src` with zeros above them (bytes and words).
     pub(super) fn zero_extend(&mut self, from: Size, dst: Gpr, src: Gpr) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(Size::Dword, dst, Gpr(0), src, is_byte_register(from, src));
         insn.bytes([0x0f, if from == Size::Byte { 0xb6 } else { 0xb7 }]);
         insn.registers(dst.0, src);
-        self.put(insn);
+        insn.end();
     }
 
     /// The low bytes of `src` with copies of their sign above them, up to the size; zeros above that.
     pub(super) fn sign_extend(&mut self, to: Size, from: Size, dst: Gpr, src: Gpr) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(to, dst, Gpr(0), src, is_byte_register(from, src));
         match from {
             Size::Byte => insn.bytes([0x0f, 0xbe]),
@@ -403,33 +419,33 @@ impl Encoder {
             _ => insn.byte(0x63),
         }
         insn.registers(dst.0, src);
-        self.put(insn);
+        insn.end();
     }
 
     /// A shift by a constant.
     pub(super) fn shift(&mut self, size: Size, op: Shift, dst: Gpr, by: u8) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(size, Gpr(0), Gpr(0), dst, false);
         insn.byte(if by == 1 { 0xd1 } else { 0xc1 });
         insn.registers(op as u8, dst);
         if by != 1 {
             insn.byte(by);
         }
-        self.put(insn);
+        insn.end();
     }
 
     /// A shift by `cl`.
     pub(super) fn shift_by_cl(&mut self, size: Size, op: Shift, dst: Gpr) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(size, Gpr(0), Gpr(0), dst, false);
         insn.byte(0xd3);
         insn.registers(op as u8, dst);
-        self.put(insn);
+        insn.end();
     }
 
     /// The three-byte prefix of instructions with a third register (BMI2).
     #[inline(always)]
-    fn vex(insn: &mut Pending, map: u8, size: Size, prefix: u8, reg: Gpr, third: Gpr, rm: Gpr) {
+    fn vex(insn: &mut Pending<'_>, map: u8, size: Size, prefix: u8, reg: Gpr, third: Gpr, rm: Gpr) {
         insn.byte(0xc4);
         insn.byte((reg.0 >> 3 ^ 1) << 7 | 0x40 | (rm.0 >> 3 ^ 1) << 5 | map);
         insn.byte(u8::from(size == Size::Qword) << 7 | (!third.0 & 15) << 3 | prefix);
@@ -437,7 +453,7 @@ impl Encoder {
 
     /// `dst = src shifted by a register` (BMI2): no flags, and any register counts.
     pub(super) fn shift_by(&mut self, size: Size, op: Shift, dst: Gpr, src: Gpr, by: Gpr) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         let prefix = match op {
             Shift::Shl => 1,
             Shift::Sar => 2,
@@ -446,31 +462,31 @@ impl Encoder {
         Self::vex(&mut insn, 2, size, prefix, dst, by, src);
         insn.byte(0xf7);
         insn.registers(dst.0, src);
-        self.put(insn);
+        insn.end();
     }
 
     /// `dst = src rotated right` (BMI2).
     pub(super) fn rotate_right(&mut self, size: Size, dst: Gpr, src: Gpr, by: u8) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         Self::vex(&mut insn, 3, size, 3, dst, Gpr(0), src);
         insn.byte(0xf0);
         insn.registers(dst.0, src);
         insn.byte(by);
-        self.put(insn);
+        insn.end();
     }
 
     /// `dst *= src`
     pub(super) fn multiply(&mut self, size: Size, dst: Gpr, src: Gpr) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(size, dst, Gpr(0), src, false);
         insn.bytes([0x0f, 0xaf]);
         insn.registers(dst.0, src);
-        self.put(insn);
+        insn.end();
     }
 
     /// `dst = src * value`
     pub(super) fn multiply_constant(&mut self, size: Size, dst: Gpr, src: Gpr, value: i32) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(size, dst, Gpr(0), src, false);
         match i8::try_from(value) {
             Ok(short) => {
@@ -484,32 +500,32 @@ impl Encoder {
                 insn.bytes(value.to_le_bytes());
             }
         }
-        self.put(insn);
+        insn.end();
     }
 
     /// An operation of one register (and of `rax` and `rdx`).
     pub(super) fn unary(&mut self, size: Size, op: Unary, operand: Gpr) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(size, Gpr(0), Gpr(0), operand, false);
         insn.byte(0xf7);
         insn.registers(op as u8, operand);
-        self.put(insn);
+        insn.end();
     }
 
     /// `rdx` becomes copies of the sign of `rax`.
     pub(super) fn sign_of_rax(&mut self, size: Size) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(size, Gpr(0), Gpr(0), Gpr(0), false);
         insn.byte(0x99);
-        self.put(insn);
+        insn.end();
     }
 
     /// Turns the bytes round.
     pub(super) fn swap_bytes(&mut self, size: Size, operand: Gpr) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(size, Gpr(0), Gpr(0), operand, false);
         insn.bytes([0x0f, 0xc8 | operand.0 & 7]);
-        self.put(insn);
+        insn.end();
     }
 
     /// `dst = base + displacement`
@@ -519,14 +535,14 @@ impl Encoder {
 
     /// `dst = base + index * 2^scale`; the index is not `rsp`.
     pub(super) fn address_of_sum(&mut self, size: Size, dst: Gpr, base: Gpr, index: Gpr, scale: u8) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(size, dst, index, base, false);
         insn.byte(0x8d);
         let mode = if base.0 & 7 == 5 { 0x40 } else { 0 };
         insn.byte(mode | (dst.0 & 7) << 3 | 4);
         insn.byte(scale << 6 | (index.0 & 7) << 3 | base.0 & 7);
         insn.displacement(mode, 0);
-        self.put(insn);
+        insn.end();
     }
 
     /// Exchanges a register with memory; always locked.
@@ -545,17 +561,17 @@ impl Encoder {
     }
 
     pub(super) fn push(&mut self, register: Gpr) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(Size::Dword, Gpr(0), Gpr(0), register, false);
         insn.byte(0x50 | register.0 & 7);
-        self.put(insn);
+        insn.end();
     }
 
     pub(super) fn pop(&mut self, register: Gpr) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(Size::Dword, Gpr(0), Gpr(0), register, false);
         insn.byte(0x58 | register.0 & 7);
-        self.put(insn);
+        insn.end();
     }
 
     /// `push [mem]`
@@ -570,23 +586,25 @@ impl Encoder {
 
     /// Pushes a number with its sign.
     pub(super) fn push_constant(&mut self, value: i32) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.byte(0x68);
         insn.bytes(value.to_le_bytes());
-        self.put(insn);
+        insn.end();
     }
 
     /// A call of the address in a register.
     pub(super) fn call(&mut self, target: Gpr) {
-        let mut insn = Pending::new();
+        let mut insn = self.begin();
         insn.prefixes(Size::Dword, Gpr(0), Gpr(0), target, false);
         insn.byte(0xff);
         insn.registers(2, target);
-        self.put(insn);
+        insn.end();
     }
 
     pub(super) fn ret(&mut self) {
-        self.bytes.push(0xc3);
+        let mut insn = self.begin();
+        insn.byte(0xc3);
+        insn.end();
     }
 }
 

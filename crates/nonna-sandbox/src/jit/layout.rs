@@ -29,14 +29,9 @@ struct Item {
     size: u32,
 }
 
-/// Where a label stands: this far into the encoded bytes, behind so many items.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    at: u32,
-    items: u32,
-}
-
-const UNPLACED: Place = Place { at: u32::MAX, items: 0 };
+/// Where a label stands: this far into the encoded bytes plus one, in the upper half; behind so many items, in the lower. 0 is
+/// nowhere: most instructions have no label, and memory of zeros that is not touched costs nothing.
+type Place = u64;
 
 /// Rounds after which every jump takes the long form: keeps the time linear for code that resists.
 const MAX_ROUNDS: usize = 12;
@@ -51,19 +46,18 @@ pub(super) struct Layout {
 impl Layout {
     /// With this many labels to begin with, numbered from 0.
     pub(super) fn new(n_labels: usize) -> Self {
-        Layout { items: Vec::with_capacity(n_labels / 4), labels: vec![UNPLACED; n_labels] }
+        Layout { items: Vec::with_capacity(n_labels / 4), labels: vec![0; n_labels] }
     }
 
     /// A new label.
     pub(super) fn label(&mut self) -> Label {
-        self.labels.push(UNPLACED);
+        self.labels.push(0);
         Label(self.labels.len() as u32 - 1)
     }
 
     /// The label stands here.
     pub(super) fn place(&mut self, label: Label, encoder: &Encoder) {
-        let place = Place { at: encoder.len() as u32, items: self.items.len() as u32 };
-        self.labels[label.0 as usize] = place;
+        self.labels[label.0 as usize] = (encoder.len() as u64 + 1) << 32 | self.items.len() as u64;
     }
 
     pub(super) fn jump(&mut self, encoder: &Encoder, target: Label) {
@@ -125,43 +119,91 @@ impl Layout {
 
     fn position(&self, label: Label, shifts: &[u32]) -> u32 {
         let place = self.labels[label.0 as usize];
-        debug_assert!(place.at != u32::MAX, "{label:?} was placed");
-        place.at.wrapping_add(shifts[place.items as usize])
+        debug_assert!(place != 0, "{label:?} was placed");
+        ((place >> 32) as u32).wrapping_add(shifts[place as u32 as usize]).wrapping_sub(1)
     }
 
-    /// The code, and where each label lies in it.
-    pub(super) fn finish(mut self, encoder: &Encoder) -> (Vec<u8>, impl Fn(Label) -> u32) {
+    /// Lays the code out.
+    pub(super) fn finish(mut self, encoder: Encoder) -> LaidOut {
         let shifts = self.settle();
-        let encoded = encoder.bytes();
-        let total = shifts[self.items.len()] as usize;
-        let mut code = Vec::with_capacity(encoded.len() + total);
-        let mut done = 0;
-        for item in &self.items {
-            code.extend_from_slice(&encoded[done..item.at as usize]);
-            done = item.at as usize;
-            let behind = code.len() as i64 + i64::from(item.size);
-            let distance = |label| (i64::from(self.position(label, &shifts)) - behind) as i32;
-            match (item.kind, item.size) {
-                (Kind::Jump(label), 2) => code.extend([0xeb, distance(label) as u8]),
-                (Kind::JumpIf(condition, label), 2) => {
-                    code.extend([0x70 | condition as u8, distance(label) as u8]);
-                }
-                (Kind::Jump(label), _) => long(&mut code, &[0xe9], distance(label)),
-                (Kind::JumpIf(condition, label), _) => {
-                    long(&mut code, &[0x0f, 0x80 | condition as u8], distance(label));
-                }
-                (Kind::Call(label), _) => long(&mut code, &[0xe8], distance(label)),
-                (Kind::Align(_), size) => pad(&mut code, size as usize),
-            }
-        }
-        code.extend_from_slice(&encoded[done..]);
-        (code, move |label| self.position(label, &shifts))
+        LaidOut { layout: self, shifts, encoder }
     }
 }
 
-fn long(code: &mut Vec<u8>, opcode: &[u8], distance: i32) {
-    code.extend_from_slice(opcode);
-    code.extend_from_slice(&distance.to_le_bytes());
+/// Code of which it is known where everything lies.
+#[derive(Debug)]
+pub(super) struct LaidOut {
+    layout: Layout,
+    shifts: Vec<u32>,
+    encoder: Encoder,
+}
+
+impl LaidOut {
+    /// Bytes of code.
+    pub(super) fn len(&self) -> usize {
+        self.encoder.len() + self.shifts.last().map_or(0, |shift| *shift as usize)
+    }
+
+    /// Where a label lies in the code.
+    pub(super) fn position(&self, label: Label) -> u32 {
+        self.layout.position(label, &self.shifts)
+    }
+
+    /// Puts the code where there is room for all of it.
+    ///
+    /// # Panics
+    ///
+    /// If there is not.
+    pub(super) fn write(&self, code: &mut [u8]) {
+        let encoded = self.encoder.bytes();
+        let mut code = Writer { code, at: 0 };
+        let mut done = 0;
+        for item in &self.layout.items {
+            code.put(&encoded[done..item.at as usize]);
+            done = item.at as usize;
+            let behind = code.at as i64 + i64::from(item.size);
+            let distance = |label| (i64::from(self.position(label)) - behind) as i32;
+            match (item.kind, item.size) {
+                (Kind::Jump(label), 2) => code.put(&[0xeb, distance(label) as u8]),
+                (Kind::JumpIf(condition, label), 2) => {
+                    code.put(&[0x70 | condition as u8, distance(label) as u8]);
+                }
+                (Kind::Jump(label), _) => code.long(&[0xe9], distance(label)),
+                (Kind::JumpIf(condition, label), _) => {
+                    code.long(&[0x0f, 0x80 | condition as u8], distance(label));
+                }
+                (Kind::Call(label), _) => code.long(&[0xe8], distance(label)),
+                (Kind::Align(_), size) => code.pad(size as usize),
+            }
+        }
+        code.put(&encoded[done..]);
+    }
+}
+
+/// Fills memory from its beginning.
+struct Writer<'c> {
+    code: &'c mut [u8],
+    at: usize,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.code[self.at..self.at + bytes.len()].copy_from_slice(bytes);
+        self.at += bytes.len();
+    }
+
+    fn long(&mut self, opcode: &[u8], distance: i32) {
+        self.put(opcode);
+        self.put(&distance.to_le_bytes());
+    }
+
+    fn pad(&mut self, mut bytes: usize) {
+        while bytes > 0 {
+            let n = bytes.min(NOTHING.len());
+            self.put(NOTHING[n - 1]);
+            bytes -= n;
+        }
+    }
 }
 
 /// The instructions that do nothing, by length, as both makers of processors recommend them.
@@ -177,17 +219,15 @@ const NOTHING: [&[u8]; 9] = [
     &[0x66, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
 ];
 
-fn pad(code: &mut Vec<u8>, mut bytes: usize) {
-    while bytes > 0 {
-        let n = bytes.min(NOTHING.len());
-        code.extend_from_slice(NOTHING[n - 1]);
-        bytes -= n;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn bytes(laid_out: &LaidOut) -> Vec<u8> {
+        let mut code = vec![0; laid_out.len()];
+        laid_out.write(&mut code);
+        code
+    }
 
     #[test]
     fn jumps_are_short_where_they_reach_and_lead_where_they_should() {
@@ -201,7 +241,8 @@ mod tests {
             }
             layout.place(last, &encoder);
             layout.jump(&encoder, first);
-            let (code, position) = layout.finish(&encoder);
+            let laid_out = layout.finish(encoder);
+            let (code, position) = (bytes(&laid_out), |label| laid_out.position(label));
             let (there, back) = (if distance < 128 { 2 } else { 6 }, if distance < 125 { 2 } else { 5 });
             assert_eq!((position(first), position(last)), (0, (there + distance) as u32));
             assert_eq!(code.len(), there + distance + back);
@@ -229,7 +270,8 @@ mod tests {
             layout.place(Label(0), &encoder);
             assert!(n < 70);
         }
-        let (code, position) = layout.finish(&encoder);
+        let laid_out = layout.finish(encoder);
+        let (code, position) = (bytes(&laid_out), |label| laid_out.position(label));
         assert_eq!(position(Label(0)), 70 * 16);
         assert_eq!(code.len(), 70 * 16);
     }

@@ -14,6 +14,7 @@ mod arithmetic;
 mod blocks;
 mod calls;
 mod compiler;
+mod effects;
 mod encoder;
 mod fusion;
 mod layout;
@@ -96,7 +97,7 @@ impl Code {
             addresses: OnceLock::new(),
         });
         let compiled = compiler::compile(program, &targets);
-        let pages = CodePages::new(&compiled.code)?;
+        let pages = CodePages::new(compiled.code.len(), |code| compiled.code.write(code))?;
         let addresses: Vec<(usize, u64)> =
             compiled.entries.iter().map(|(insn, offset)| (*insn, pages.address(*offset))).collect();
         let main = addresses.first().map_or_else(|| pages.address(0), |(_, address)| *address);

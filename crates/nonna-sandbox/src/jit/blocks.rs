@@ -54,13 +54,16 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub(super) fn new(program: &Prepared) -> Self {
+    /// Looks a program over; the memory of two empty lists is used for what it finds.
+    pub(super) fn new(program: &Prepared, (mut effects, mut live): (Vec<Effect>, Vec<u16>)) -> Self {
         let n = program.insns().len();
+        effects.reserve_exact(n);
+        live.resize(n, 0);
         let mut blocks = Blocks {
-            effects: Vec::with_capacity(n),
+            effects,
             controls: Vec::new(),
             leaders: vec![false; n + 1],
-            live: vec![0; n],
+            live,
             functions: Vec::new(),
             used: 0,
             has_may_goto: false,
@@ -74,6 +77,11 @@ impl Blocks {
         blocks.find_live(program);
         blocks.quiet = blocks.find_quiet(program);
         blocks
+    }
+
+    /// Gives the memory of its largest lists back.
+    pub(super) fn into_lists(self) -> (Vec<Effect>, Vec<u16>) {
+        (self.effects, self.live)
     }
 
     fn find_effects(&mut self, program: &Prepared) {

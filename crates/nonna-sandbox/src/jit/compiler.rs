@@ -2,12 +2,14 @@
 //!
 //! Arithmetic, accesses and calls are beside this module. What a rare case needs lies behind the program, out of line.
 
+use std::cell::Cell;
+
 use nonna_bpf::{Callee, Imm64, Insn, JumpOp, Operand, Reg, Width};
 
 use super::Targets;
 use super::blocks::{Blocks, Function};
 use super::calls::OutOfLine;
-use super::effects::bit;
+use super::effects::{Effect, bit};
 use super::encoder::*;
 use super::layout::{Label, LaidOut, Layout};
 use crate::program::Prepared;
@@ -59,6 +61,8 @@ pub(super) struct Compiled {
     pub(super) entries: Vec<(usize, u32)>,
     /// As in [`Blocks`]: the main function is entered as a function of C then, and there is no other entrance.
     pub(super) quiet: Option<usize>,
+    /// Memory for the next program.
+    lists: (Vec<Effect>, Vec<u16>),
 }
 
 /// The state of the pass.
@@ -82,10 +86,43 @@ pub(super) struct Compiler<'p> {
     pub(super) function: Function,
 }
 
+/// The memory that compilation takes most of: fresh pages would cost more than what is written into them.
+#[derive(Debug, Default)]
+struct Memory {
+    lists: (Vec<Effect>, Vec<u16>),
+    code: Vec<u8>,
+}
+
+thread_local! {
+    /// Left by the last program that was compiled here.
+    static MEMORY: Cell<Memory> = Cell::default();
+}
+
+/// The most that is kept for the next program; small programs leave little.
+const MAX_KEPT_BYTES: usize = 1 << 20;
+
+impl Compiled {
+    /// Leaves the memory for the next program, once the code lies where it runs.
+    pub(super) fn leave_memory(self) {
+        let memory = Memory { lists: self.lists, code: self.code.into_encoder().into_memory() };
+        let (effects, live) = &memory.lists;
+        let bytes = memory.code.capacity() + size_of_val(&**effects) + size_of_val(&**live);
+        if bytes <= MAX_KEPT_BYTES {
+            MEMORY.set(memory);
+        }
+    }
+}
+
 /// Compiles a program.
 pub(super) fn compile(program: &Prepared, targets: &Targets) -> Compiled {
     let n = program.insns().len();
-    let blocks = Blocks::new(program);
+    let Memory { lists: (mut effects, live), mut code } = MEMORY.take();
+    effects.clear();
+    if code.len() < n * 4 {
+        // What most programs need; fresh memory of zeros costs nothing where it is not touched.
+        code = vec![0; 64 + n * 6];
+    }
+    let blocks = Blocks::new(program, (effects, live));
     let mut layout = Layout::new(n + blocks.functions.len());
     let unwind = layout.label();
     let function = blocks.functions[0];
@@ -93,7 +130,7 @@ pub(super) fn compile(program: &Prepared, targets: &Targets) -> Compiled {
         program,
         targets,
         stubs: super::calls::Stubs::new(&mut layout),
-        encoder: Encoder::with_capacity(64 + n * 6),
+        encoder: Encoder::new(code),
         layout,
         upper_clear: 0,
         is_counted: !program.ends(),
@@ -115,7 +152,8 @@ pub(super) fn compile(program: &Prepared, targets: &Targets) -> Compiled {
         compiler.blocks.functions.iter().map(|f| (f.entry, compiler.entry(f.entry))).collect();
     let code = compiler.layout.finish(compiler.encoder);
     let entries = entries.into_iter().map(|(entry, label)| (entry, code.position(label))).collect();
-    Compiled { code, entries, quiet: compiler.blocks.quiet }
+    let quiet = compiler.blocks.quiet;
+    Compiled { code, entries, quiet, lists: compiler.blocks.into_lists() }
 }
 
 impl Compiler<'_> {

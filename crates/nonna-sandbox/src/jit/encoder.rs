@@ -193,9 +193,14 @@ fn is_byte_register(size: Size, register: Gpr) -> bool {
 }
 
 impl Encoder {
-    /// With room for so many bytes, and more when they are full.
-    pub(super) fn with_capacity(bytes: usize) -> Self {
-        Encoder { bytes: vec![0; bytes + 16], len: 0 }
+    /// No code yet, with memory for some.
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Encoder { bytes, len: 0 }
+    }
+
+    /// Gives the memory back.
+    pub(super) fn into_memory(self) -> Vec<u8> {
+        self.bytes
     }
 
     pub(super) fn len(&self) -> usize {
@@ -217,7 +222,7 @@ impl Encoder {
 
     #[cold]
     fn grow(&mut self) {
-        self.bytes.resize(self.bytes.len() * 2 + 64, 0);
+        self.bytes.resize(self.bytes.len() * 2 + 256, 0);
     }
 
     /// `op dst, src`

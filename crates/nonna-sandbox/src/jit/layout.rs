@@ -139,6 +139,11 @@ pub(super) struct LaidOut {
 }
 
 impl LaidOut {
+    /// Gives the memory of the code that was encoded back.
+    pub(super) fn into_encoder(self) -> Encoder {
+        self.encoder
+    }
+
     /// Bytes of code.
     pub(super) fn len(&self) -> usize {
         self.encoder.len() + self.shifts.last().map_or(0, |shift| *shift as usize)

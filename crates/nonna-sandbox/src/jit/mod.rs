@@ -102,12 +102,14 @@ impl Code {
             compiled.entries.iter().map(|(insn, offset)| (*insn, pages.address(*offset))).collect();
         let main = addresses.first().map_or_else(|| pages.address(0), |(_, address)| *address);
         targets.addresses.set(addresses).expect("the targets are new");
+        let quiet = compiled.quiet;
+        compiled.leave_memory();
         Ok(Code {
             pages,
             targets,
             main,
             ends: program.ends(),
-            quiet: compiled.quiet,
+            quiet,
             given: program.given(),
             values: program.values().clone(),
         })

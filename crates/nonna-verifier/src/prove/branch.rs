@@ -150,10 +150,8 @@ impl Prover<'_> {
         let id = pointer.id;
         let same = |value: &Value| value.pointer().is_some_and(|other| other.nullable && other.id == id);
         if id != 0 {
-            state.each_value(|value| {
-                if same(value) {
-                    *value = if null { Value::constant(0) } else { not_null(value) };
-                }
+            state.each_value(same, |value| {
+                *value = if null { Value::constant(0) } else { not_null(value) };
             });
         }
         // A cast of an acquired pointer may fail while the thing itself is held.
@@ -195,10 +193,8 @@ fn narrow(state: &mut State, register: u8, old: &Number, new: Scalar) {
     if !state.any_value(|value| linked(value) && value.number().is_some_and(|n| n.scalar != new)) {
         return;
     }
-    state.each_value(|value| {
-        if let Value::Number(number) = value
-            && number.link.base == link.base
-        {
+    state.each_value(linked, |value| {
+        if let Value::Number(number) = value {
             let difference = number.link.delta.wrapping_sub(link.delta);
             let moved = if difference == 0 {
                 new
@@ -265,15 +261,18 @@ fn packet_bounds(state: &mut State, op: JumpOp, a: &Pointer, b: &Pointer, taken:
     // Strictly before the end, at least one byte more is there.
     let range = (pointer.offset + i64::from(strict)) as u32;
     let (id, meta) = (pointer.id, matches!(pointer.kind, Kind::PacketMeta { .. }));
-    state.each_value(|value| {
-        if let Value::Pointer(other) = value
-            && other.id == id
-            && (if meta {
-                matches!(other.kind, Kind::PacketMeta { .. })
-            } else {
-                matches!(other.kind, Kind::Packet { .. })
-            })
-        {
+    let same = |value: &Value| {
+        value.pointer().is_some_and(|other| {
+            other.id == id
+                && match other.kind {
+                    Kind::PacketMeta { .. } => meta,
+                    Kind::Packet { .. } => !meta,
+                    _ => false,
+                }
+        })
+    };
+    state.each_value(same, |value| {
+        if let Value::Pointer(other) = value {
             other.kind = with_range(other.kind, range_of(other.kind).max(range));
         }
     });

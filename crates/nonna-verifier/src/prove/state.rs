@@ -3,6 +3,7 @@
 //! States are values: copied where paths part, compared and merged where they meet. The rules of single instructions live
 //! elsewhere.
 
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
 use nonna_bpf::{MapIdx, MemSize};
@@ -219,13 +220,31 @@ pub(crate) enum Role {
     },
 }
 
+/// The slots of a frame, from its end downwards. Copies share them until one is changed: most paths read the stack far more often than
+/// they write it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Slots(Rc<Vec<Slot>>);
+
+impl Deref for Slots {
+    type Target = Vec<Slot>;
+
+    fn deref(&self) -> &Vec<Slot> {
+        &self.0
+    }
+}
+
+impl DerefMut for Slots {
+    fn deref_mut(&mut self) -> &mut Vec<Slot> {
+        Rc::make_mut(&mut self.0)
+    }
+}
+
 /// An active function.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Frame {
     /// `r0` to `r9`.
     pub(crate) registers: [Value; 10],
-    /// From the end of the frame downwards.
-    pub(crate) slots: Vec<Slot>,
+    pub(crate) slots: Slots,
     /// Instruction that called this function.
     pub(crate) call_site: usize,
     pub(crate) role: Role,
@@ -233,7 +252,7 @@ pub(crate) struct Frame {
 
 impl Frame {
     pub(crate) fn new(call_site: usize, role: Role) -> Frame {
-        Frame { registers: [Value::Uninit; 10], slots: Vec::new(), call_site, role }
+        Frame { registers: [Value::Uninit; 10], slots: Slots::default(), call_site, role }
     }
 
     /// The slot that holds the byte at this (negative) offset.
@@ -332,14 +351,29 @@ impl State {
         }
     }
 
-    /// Calls `change` on each value of each frame.
-    pub(crate) fn each_value(&mut self, mut change: impl FnMut(&mut Value)) {
+    /// Calls `change` on each value that satisfies `wanted`, in all frames. What has none stays shared.
+    pub(crate) fn each_value(
+        &mut self,
+        wanted: impl Fn(&Value) -> bool,
+        mut change: impl FnMut(&mut Value),
+    ) {
         for frame in &mut self.frames {
+            let in_registers = frame.registers.iter().any(&wanted);
+            let in_slots = frame.slots.iter().filter_map(Slot::spilled).any(&wanted);
+            if !in_registers && !in_slots {
+                continue;
+            }
             let frame = Rc::make_mut(frame);
-            frame.registers.iter_mut().for_each(&mut change);
-            for slot in &mut frame.slots {
-                if let Content::Value(value) = &mut slot.content {
-                    change(value);
+            if in_registers {
+                frame.registers.iter_mut().filter(|value| wanted(value)).for_each(&mut change);
+            }
+            if in_slots {
+                for slot in frame.slots.iter_mut() {
+                    if let Content::Value(value) = &mut slot.content
+                        && wanted(value)
+                    {
+                        change(value);
+                    }
                 }
             }
         }

@@ -474,11 +474,7 @@ impl Prover<'_> {
             frame.registers.iter().any(dead) || frame.slots.iter().filter_map(|slot| slot.spilled()).any(dead)
         });
         if outer_has {
-            state.each_value(|value| {
-                if dead(value) {
-                    *value = Value::Uninit;
-                }
-            });
+            state.each_value(dead, |value| *value = Value::Uninit);
         }
     }
 }

@@ -174,6 +174,9 @@ impl Prover<'_> {
                 *value = Value::unknown();
             }
         }
+        if slots == 0 {
+            return;
+        }
         for (index, slot) in frame.slots.iter_mut().enumerate() {
             if slots & 1u64.checked_shl(index as u32).unwrap_or(0) != 0
                 && let Content::Value(Value::Number(_)) = slot.content
@@ -731,7 +734,12 @@ impl State {
             }
         };
         self.references.clone_from(&other.references);
-        self.each_value(|value| {
+        let named = |value: &Value| {
+            value.pointer().is_some_and(|pointer| {
+                names.iter().any(|(old, new)| old != new && (*old == pointer.reference || *old == pointer.id))
+            })
+        };
+        self.each_value(named, |value| {
             if let Value::Pointer(pointer) = value {
                 rename(&mut pointer.reference);
                 rename(&mut pointer.id);

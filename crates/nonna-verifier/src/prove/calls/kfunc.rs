@@ -138,10 +138,11 @@ impl Prover<'_> {
             "bpf_rcu_read_unlock" => {
                 state.rcu -= 1;
                 // What RCU kept alive may go now.
-                state.each_value(|value| {
-                    if let Value::Pointer(Pointer { kind: Kind::Typed { trust, .. }, nullable, .. }) = value
-                        && *trust == Trust::Rcu
-                    {
+                let kept = |value: &Value| {
+                    value.pointer().is_some_and(|p| matches!(p.kind, Kind::Typed { trust: Trust::Rcu, .. }))
+                };
+                state.each_value(kept, |value| {
+                    if let Value::Pointer(Pointer { kind: Kind::Typed { trust, .. }, nullable, .. }) = value {
                         (*trust, *nullable) = (Trust::Untrusted, false);
                     }
                 });

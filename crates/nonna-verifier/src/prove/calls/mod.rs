@@ -56,11 +56,8 @@ impl Prover<'_> {
                 .help("give back what an acquiring function returned, once"));
         }
         state.references.retain(|held| held.id != reference);
-        state.each_value(|value| {
-            if value.pointer().is_some_and(|pointer| pointer.reference == reference) {
-                *value = Value::unknown();
-            }
-        });
+        let gone = |value: &Value| value.pointer().is_some_and(|pointer| pointer.reference == reference);
+        state.each_value(gone, |value| *value = Value::unknown());
         self.drop_special(state, reference);
         Ok(())
     }
@@ -74,7 +71,7 @@ impl Prover<'_> {
                 .iter()
                 .any(|slot| matches!(slot.content, Content::Dynptr { reference: of, .. } if of == reference));
             if gone {
-                for slot in &mut state.frame_at(depth).slots {
+                for slot in state.frame_at(depth).slots.iter_mut() {
                     if matches!(slot.content, Content::Dynptr { reference: of, .. } if of == reference) {
                         *slot = Slot::UNWRITTEN;
                     }
@@ -123,12 +120,6 @@ impl Prover<'_> {
                 matches!(pointer.kind, Kind::Packet { .. } | Kind::PacketMeta { .. } | Kind::PacketEnd)
             })
         };
-        if state.any_value(gone) {
-            state.each_value(|value| {
-                if gone(value) {
-                    *value = Value::unknown();
-                }
-            });
-        }
+        state.each_value(gone, |value| *value = Value::unknown());
     }
 }

@@ -16,6 +16,9 @@ use crate::numbers::Scalar;
 /// Farthest that packet bounds reach (`MAX_PACKET_OFF`).
 pub(crate) const MAX_PACKET_OFFSET: i64 = 0xffff;
 
+/// Ends that are remembered of one round.
+const MAX_ENDS: usize = 64;
+
 impl Prover<'_> {
     pub(crate) fn jump(
         &mut self,
@@ -33,7 +36,7 @@ impl Prover<'_> {
             Operand::Imm(imm) => Value::constant(i64::from(imm) as u64),
         };
         if self.ascending > 0 {
-            self.note_thresholds(&left, &right);
+            self.note_ends(&left, &right);
         }
         let mut fall = path.state.clone();
         let taken_feasible = self.assume(&mut path.state, width, op, dst, src, &left, &right, true);
@@ -56,7 +59,7 @@ impl Prover<'_> {
     }
 
     /// The ends that a loop may rest at: constants, else the end of the operand that reaches farther.
-    fn note_thresholds(&mut self, left: &Value, right: &Value) {
+    fn note_ends(&mut self, left: &Value, right: &Value) {
         let (Some(left), Some(right)) = (left.number(), right.number()) else { return };
         let constants = [left, right].into_iter().filter_map(|number| number.scalar.as_constant());
         let mut ends: Vec<u64> = constants.collect();
@@ -65,17 +68,8 @@ impl Prover<'_> {
             ends.push(most(left).max(most(right)));
         }
         for end in ends {
-            let narrow = end as u32;
-            for end in [
-                end.wrapping_sub(1),
-                end,
-                end.wrapping_add(1),
-                u64::from(narrow.wrapping_sub(1)),
-                u64::from(narrow),
-            ] {
-                if !self.thresholds.contains(&end) && self.thresholds.len() < 256 {
-                    self.thresholds.push(end);
-                }
+            if !self.ends.contains(&end) && self.ends.len() < MAX_ENDS {
+                self.ends.push(end);
             }
         }
     }

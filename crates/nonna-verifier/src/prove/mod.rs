@@ -80,7 +80,8 @@ pub(crate) struct Prover<'a> {
     rounds: FxHashMap<u32, Rounds>,
     /// How many loops are being summed up at the moment.
     ascending: u32,
-    thresholds: Vec<u64>,
+    /// What numbers were compared with in the round that is walked at the moment.
+    ends: Vec<u64>,
     /// Rounds of each loop that are walked one by one first.
     rounds_first: u32,
     /// A global function is proved by itself.
@@ -192,7 +193,7 @@ impl<'a> Prover<'a> {
             visits: FxHashMap::default(),
             rounds: FxHashMap::default(),
             ascending: 0,
-            thresholds: Vec::new(),
+            ends: Vec::new(),
             rounds_first: 0,
             proves_global: false,
         }

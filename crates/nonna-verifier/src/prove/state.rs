@@ -352,11 +352,7 @@ impl State {
     }
 
     /// Calls `change` on each value that satisfies `wanted`, in all frames. What has none stays shared.
-    pub(crate) fn each_value(
-        &mut self,
-        wanted: impl Fn(&Value) -> bool,
-        mut change: impl FnMut(&mut Value),
-    ) {
+    pub(crate) fn each_value(&mut self, wanted: impl Fn(&Value) -> bool, mut change: impl FnMut(&mut Value)) {
         for frame in &mut self.frames {
             let in_registers = frame.registers.iter().any(&wanted);
             let in_slots = frame.slots.iter().filter_map(Slot::spilled).any(&wanted);

@@ -24,6 +24,9 @@ pub(crate) type InstanceIdx = u32;
 
 /// Walks of a loop's body before its guess is taken as it is.
 const MAX_PASSES: usize = 14;
+/// From here on the guess widens to what loops were compared with in two walks alike: what moves with the guess itself would hold it up
+/// at every step.
+const STEADY_PASSES: usize = 5;
 /// From here on the guess widens past all constants.
 const THRESHOLD_PASSES: usize = 9;
 /// Guesses for one loop on one path before it is refused.
@@ -276,11 +279,11 @@ impl Prover<'_> {
         depth: usize,
         callback: Option<&Callback>,
     ) -> Result<Guess, Failure> {
-        let (seen, thresholds) = (std::mem::take(&mut self.seen), std::mem::take(&mut self.thresholds));
+        let (seen, ends) = (std::mem::take(&mut self.seen), std::mem::take(&mut self.ends));
         self.ascending += 1;
         let found = self.ascend(path, which, depth, callback);
         self.ascending -= 1;
-        (self.seen, self.thresholds) = (seen, thresholds);
+        (self.seen, self.ends) = (seen, ends);
         found
     }
 
@@ -295,8 +298,15 @@ impl Prover<'_> {
         let entry = &path.state;
         let mut state = entry.clone();
         let mut moves = Moves::new();
+        let mut ends: Vec<u64> = Vec::new();
         for pass in 0..MAX_PASSES {
+            self.ends.clear();
             let (backs, bases) = self.round(path, &state, which, depth, callback)?;
+            if pass < STEADY_PASSES {
+                ends.extend(&self.ends);
+            } else {
+                ends.retain(|end| self.ends.contains(end));
+            }
             let alike: Vec<State> = backs.into_iter().filter(|back| back.same_shape(&state)).collect();
             note_moves(&mut moves, &bases, &alike, pass < 2);
             let mut renaming = Renaming::default();
@@ -311,11 +321,8 @@ impl Prover<'_> {
             state = if pass == 0 {
                 joined
             } else {
-                let mut thresholds = self.thresholds.clone();
-                thresholds.sort_unstable();
-                thresholds.dedup();
-                let ends: &[u64] = if pass < THRESHOLD_PASSES { &thresholds } else { &[] };
-                state.merge(&joined, Merge::Widen(ends), uninitialized, &mut self.fresh)
+                let thresholds = if pass < THRESHOLD_PASSES { thresholds(&ends) } else { Vec::new() };
+                state.merge(&joined, Merge::Widen(&thresholds), uninitialized, &mut self.fresh)
             };
             state.forget_new_progress(entry);
         }
@@ -501,6 +508,18 @@ impl Prover<'_> {
         self.go_on(path, &callback, pending);
         Ok(())
     }
+}
+
+/// Where a number may rest that is compared with these: there, and one step away, at both widths.
+fn thresholds(ends: &[u64]) -> Vec<u64> {
+    let around = |end: &u64| {
+        let low = *end as u32;
+        [end.wrapping_sub(1), *end, end.wrapping_add(1), u64::from(low.wrapping_sub(1)), u64::from(low)]
+    };
+    let mut all: Vec<u64> = ends.iter().flat_map(around).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// Adds what a walk showed of how values move. Of a guess that is too wide it says nothing if a value got lost: it may have

@@ -80,11 +80,6 @@ impl Facts {
         self.accesses[insn]
     }
 
-    /// How many accesses were not proved, so that an engine has to check them: none under a kernel's rules.
-    pub fn n_checked(&self) -> usize {
-        self.accesses.iter().filter(|access| **access == AccessFact::Checked).count()
-    }
-
     /// The map that a helper call works on, where it is the same in every run.
     pub fn map(&self, insn: usize) -> Option<MapIdx> {
         self.maps[insn]

@@ -46,7 +46,7 @@ pub fn error(message: &str, help: &[String]) {
 }
 
 /// A text without the numbers that the standard library adds to the system's words, as in "(os error 2)".
-fn without_numbers(text: &str) -> String {
+pub fn without_numbers(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(" (os error ") {

@@ -41,8 +41,6 @@ pub enum Verdict {
         instructions: Option<u64>,
         /// Bytes of stack over all calls.
         stack_bytes: u32,
-        /// Accesses that were not proved, which an engine must check; only under plain rules.
-        n_checked: usize,
     },
     /// It is not.
     Refused(Vec<Diagnostic>),
@@ -147,11 +145,9 @@ fn judgement(
     }
     let time_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     let verdict = match judged {
-        Ok(facts) => Verdict::Accepted {
-            instructions: facts.max_instructions(),
-            stack_bytes: stack_bytes(program),
-            n_checked: facts.n_checked(),
-        },
+        Ok(facts) => {
+            Verdict::Accepted { instructions: facts.max_instructions(), stack_bytes: stack_bytes(program) }
+        }
         Err(diagnostics) => Verdict::Refused(diagnostics),
     };
     Judgement {

@@ -6,6 +6,7 @@ use nonna_bpf::Object;
 use nonna_kernel::{Kernel, LoadError};
 
 use super::{Judgement, Verdict};
+use crate::terminal;
 
 /// Lines of the kernel's log that are shown.
 const LOG_LINES: usize = 12;
@@ -90,5 +91,5 @@ fn without(error: &LoadError) -> KernelVerdict {
         why.push_str(&format!(": {cause}"));
         source = cause.source();
     }
-    KernelVerdict::None { why }
+    KernelVerdict::None { why: terminal::without_numbers(&why) }
 }

@@ -110,11 +110,10 @@ impl Report<'_> {
             "time_us": judgement.time_us,
         });
         match &judgement.verdict {
-            Verdict::Accepted { instructions, stack_bytes, n_checked } => {
+            Verdict::Accepted { instructions, stack_bytes } => {
                 object["verdict"] = json!("accepted");
                 object["max_instructions"] = json!(instructions);
                 object["stack_bytes"] = json!(stack_bytes);
-                object["unproved_accesses"] = json!(n_checked);
             }
             Verdict::Refused(_) => object["verdict"] = json!("refused"),
             Verdict::Unread(_) => object["verdict"] = json!("unread"),
@@ -146,18 +145,13 @@ fn diagnostics(judgement: &Judgement) -> &[Diagnostic] {
 fn verdict(judgement: &Judgement) -> String {
     let name = &judgement.program;
     match &judgement.verdict {
-        Verdict::Accepted { instructions, stack_bytes, n_checked } => {
+        Verdict::Accepted { instructions, stack_bytes } => {
             let run = match instructions {
                 Some(instructions) => format!("a run takes at most {instructions} instructions"),
                 None => "nothing shows that a run ends".to_owned(),
             };
-            let checked = match n_checked {
-                0 => String::new(),
-                1 => "; 1 access is left to a check at run time".to_owned(),
-                n => format!("; {n} accesses are left to checks at run time"),
-            };
             format!(
-                "{name}: accepted: {run} and {stack_bytes} bytes of stack{checked} (proved in {})",
+                "{name}: accepted: {run} and {stack_bytes} bytes of stack (proved in {})",
                 time(judgement.time_us)
             )
         }

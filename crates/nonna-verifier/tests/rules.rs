@@ -205,3 +205,18 @@ fn structures_are_read_field_by_field() {
     assert_eq!(told_by_types("look", &load(8)), ["typed-access"]);
     assert_eq!(told_by_types("see", &load(0)), ["no-kernel-type"]);
 }
+
+#[test]
+fn what_a_function_returns_decides_which_code_is_looked_at() {
+    // Two paths meet before the call; the later one alone leads to the store.
+    let text = |later: i32| {
+        format!(
+            "r7 = *(u32 *)(r1 +16)\nr6 = {later}\nif r7 == 0 goto meet\nr6 = -8\nmeet: r1 = r6\nr2 = 1\ncall sum\n\
+             if r0 s> 0 goto wrong\nr0 = 0\nexit\nwrong: r1 = 5\n*(u64 *)(r1 +0) = 0\nr0 = 0\nexit\n\
+             sum: r0 = r1\nr0 += r2\nexit"
+        )
+    };
+    refused(Xdp, &text(0), "not-a-pointer");
+    // Nobody looks where no path leads.
+    accepted(Xdp, &text(-20));
+}

@@ -147,7 +147,7 @@ impl Demand {
                 live_slots |= self.live_slots[next];
                 exact_slots |= self.exact_slots[next];
             }
-            let before = self.through(&insns[insn], insn, insns, exact, live_slots, exact_slots);
+            let before = self.through(insn, (insns, flow), exact, live_slots, exact_slots);
             let grown = (
                 self.exact[insn] | before.0,
                 self.live_slots[insn] | before.1,
@@ -163,13 +163,13 @@ impl Demand {
     /// What an instruction wants before it for what is wanted after it.
     fn through(
         &mut self,
-        insn: &Insn,
         index: usize,
-        insns: &[Insn],
+        (insns, flow): (&[Insn], &Flow),
         mut exact: u16,
         mut live_slots: u64,
         mut exact_slots: u64,
     ) -> (u16, u64, u64) {
+        let insn = &insns[index];
         let bit = |register: Reg| 1u16 << register.number();
         let wanted = |exact: u16, register: Reg| exact & bit(register) != 0;
         match *insn {
@@ -218,7 +218,8 @@ impl Demand {
                         for exit in self.exits[function].clone() {
                             if self.exact[exit as usize] & 1 == 0 {
                                 self.exact[exit as usize] |= 1;
-                                self.pending.push(exit);
+                                // The exit itself has it now and would not pass it on.
+                                self.push_predecessors(exit as usize, flow);
                             }
                         }
                     }

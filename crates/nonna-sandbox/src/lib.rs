@@ -35,7 +35,7 @@ pub use helpers::{HelperFn, Helpers};
 pub use host::{Answer, Arguments, Clock, HelperError, Host, Identity, NoHelpers, Space};
 pub use interpreter::run;
 pub use maps::{
-    CreateError, DirectLookup, MapError, MapHandle, Maps, PerfRecord, Shape, UpdateMode, lookup_number,
+    CreateError, DirectLookup, MapError, MapHandle, Maps, PerfRecord, Shape, Table, UpdateMode, lookup_number,
 };
 pub use memory::{
     Access, AccessFault, FRAME_BYTES, LowPages, MAX_FRAMES, Pages, Regions, Stack, Values, Window,

@@ -14,7 +14,7 @@ use nonna_verifier::{AccessFact, Facts, Given, Verified};
 
 use crate::helpers::{HelperFn, Helpers};
 use crate::interpreter::Ops;
-use crate::maps::{MapHandle, Maps};
+use crate::maps::{DirectLookup, MapHandle, Maps};
 use crate::memory::Values;
 
 /// Function addresses that programs see: this plus the index of the instruction. No processor has an address there.
@@ -126,6 +126,8 @@ pub struct Prepared {
     helpers: Helpers,
     facts: Facts,
     handles: Vec<MapHandle>,
+    /// By instruction, lookups that need no helper.
+    lookups: BTreeMap<usize, DirectLookup>,
     /// Keeps the values there whose addresses stand in the instructions.
     values: Values,
     /// What the interpreter makes of it when it is first asked to.
@@ -194,6 +196,7 @@ impl Prepared {
             helpers: helpers.clone(),
             facts,
             handles: Vec::new(),
+            lookups: BTreeMap::new(),
             values: Values::default(),
             ops: OnceLock::new(),
         }
@@ -215,7 +218,27 @@ impl Prepared {
             prepared.link(insn, &relocation.target, links).map_err(|kind| PrepareError { insn, kind })?;
         }
         prepared.check()?;
+        prepared.find_lookups(links.maps);
         Ok(prepared)
+    }
+
+    /// Finds the lookups that machine code can do itself: those of which a proof says which map they are in and that the key is there, as
+    /// long as nobody has put another helper in the place of the usual one.
+    fn find_lookups(&mut self, maps: &Maps) {
+        if !self.ends() {
+            return;
+        }
+        for (index, insn) in self.insns.iter().enumerate() {
+            let Insn::Call(Callee::Helper(number)) = insn else { continue };
+            let found = self.helpers.get(*number).zip(self.map(index));
+            if let Some((function, map)) = found
+                && Helpers::is_lookup(*number, function)
+                && let lookup @ (DirectLookup::Array { .. } | DirectLookup::Table(_)) =
+                    maps.direct_lookup(map)
+            {
+                self.lookups.insert(index, lookup);
+            }
+        }
     }
 
     /// Puts jumps to themselves where no run comes, as the kernel does (`sanitize_dead_code`): what stands there was not looked at by
@@ -340,6 +363,12 @@ impl Prepared {
             Callee::Local(_) => Call::Local,
             Callee::Register(_) => Call::Register,
         })
+    }
+
+    /// How the lookup at `insn` is done without its helper, if it can be.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn lookup(&self, insn: usize) -> Option<DirectLookup> {
+        self.lookups.get(&insn).copied()
     }
 
     /// The values whose addresses stand in the instructions.

@@ -107,6 +107,11 @@ impl Helpers {
         helpers
     }
 
+    /// Whether this function stands under this number and is `bpf_map_lookup_elem` as the kernel's helpers have it.
+    pub(crate) fn is_lookup(number: u32, function: HelperFn) -> bool {
+        number == maps::LOOKUP.0 && std::ptr::fn_addr_eq(function, maps::LOOKUP.1)
+    }
+
     /// With a helper under this number, in place of one that was there.
     pub fn with(mut self, number: u32, function: HelperFn) -> Self {
         Arc::make_mut(&mut self.0).numbered.insert(number, function);

@@ -206,18 +206,19 @@ impl Blocks {
     /// Whether the program asks nothing of the world: it ends, every access was proved, no call leads outside, and no frame must be
     /// emptied for it. Yields how deep its calls go.
     fn find_quiet(&self, program: &Prepared) -> Option<usize> {
-        let asks = |insn: &Insn| match insn {
-            Insn::Call(callee) => !matches!(callee, Callee::Local(_)),
+        let asks = |index: usize, insn: &Insn| match insn {
+            Insn::Call(Callee::Local(_)) => false,
+            Insn::Call(_) => program.lookup(index).is_none(),
             _ => matches!(insn, Insn::LoadPacket { .. }),
         };
         let empties = self.used & bit(Reg::R10) != 0 && program.needs_empty_frames();
         let is_loud = !program.ends() || empties || self.checks;
-        if is_loud || self.controls(program).any(|(_, insn)| asks(insn)) {
+        if is_loud || self.controls(program).any(|(index, insn)| asks(index, insn)) {
             return None;
         }
         let calls: Vec<(usize, usize)> = self
             .controls(program)
-            .filter(|(_, insn)| matches!(insn, Insn::Call(_)))
+            .filter(|(_, insn)| matches!(insn, Insn::Call(Callee::Local(_))))
             .map(|(index, _)| (self.number_of(index), self.number_of(program.target(index))))
             .collect();
         // Each round reaches one call deeper; who is never done calls itself.

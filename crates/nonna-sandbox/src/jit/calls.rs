@@ -59,6 +59,8 @@ impl Stubs {
 pub(super) enum OutOfLine {
     /// The budget is due for a look; then control goes on there.
     Look { insn: usize, then: Label },
+    /// There is no such entry: the result is 0, and control goes on there.
+    Absent { then: Label },
     /// A helper wants the run to stop or the function to return.
     Interrupted { insn: usize, number: u64, function: Function },
     /// A helper that was called by register wants the function to return.
@@ -101,6 +103,9 @@ impl Compiler<'_> {
 
     /// A call of what is outside the program: the arguments are where it wants them.
     pub(super) fn call_out(&mut self, index: usize) {
+        if self.lookup(index) {
+            return;
+        }
         let call = self.program.call(index).expect("the instruction is a call");
         self.look_before_call(index);
         if self.is_counted {
@@ -256,6 +261,10 @@ impl Compiler<'_> {
                     self.layout.jump_if(&self.encoder, Condition::NotEqual, self.unwind);
                     self.function = function;
                     self.leave();
+                }
+                OutOfLine::Absent { then } => {
+                    self.encoder.constant(RAX, 0);
+                    self.layout.jump(&self.encoder, then);
                 }
                 OutOfLine::Return { function } => {
                     self.function = function;

@@ -18,6 +18,7 @@ mod effects;
 mod encoder;
 mod fusion;
 mod layout;
+mod lookup;
 mod outside;
 #[allow(
     unsafe_code,

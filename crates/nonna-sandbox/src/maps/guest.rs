@@ -6,6 +6,7 @@
 use nonna_bpf::{MapFlags, MapType};
 
 use super::error::MapError;
+use super::hash::Table;
 use super::{Body, Map, MapHandle, Maps, Update, array_index};
 use crate::host::Host;
 use crate::memory::{AccessFault, Regions};
@@ -28,6 +29,8 @@ pub enum DirectLookup {
         /// Bytes of the key.
         key_bytes: u32,
     },
+    /// Machine code searches the table itself.
+    Table(Table),
     /// Only by the helper.
     No,
 }
@@ -56,6 +59,9 @@ impl Maps {
                 stride: array.entry_stride() as u64,
                 n: array.len(),
             },
+            Body::Hash(hash) if hash.table().is_some() => {
+                hash.table().map_or(DirectLookup::No, DirectLookup::Table)
+            }
             Body::Hash(hash)
                 if matches!(hash.key_bytes(), 4 | 8) && map.shape.map_type != MapType::HashOfMaps =>
             {

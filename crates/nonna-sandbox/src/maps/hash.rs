@@ -24,6 +24,21 @@ enum Supply {
     Lru(Box<Lru>),
 }
 
+/// A hash as machine code searches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Table {
+    /// Bytes of a key: 4 or 8.
+    pub(crate) key_bytes: u32,
+    /// Address of two numbers: that of the places, and how many there are less one.
+    pub(crate) head: u64,
+    /// Secrets of the hash function.
+    pub(crate) seeds: [u64; 2],
+    /// Address of the value in slot 0.
+    pub(crate) values: u64,
+    /// Bytes from one slot's value to the next.
+    pub(crate) stride: u64,
+}
+
 /// A hash of any kind.
 #[derive(Debug)]
 pub(super) struct Hash {
@@ -85,7 +100,7 @@ impl Hash {
             holds_references: holds_references(shape.map_type),
             max_entries,
             n_used: 0,
-            index: Index::new(key_bytes),
+            index: Index::new(key_bytes).ok_or(MapError::NoMemory)?,
             live: Vec::new(),
             supply,
             keys: Area::new(n_slots.into(), key_bytes).ok_or(MapError::NoMemory)?.allow(true, false),
@@ -113,6 +128,17 @@ impl Hash {
     #[inline(always)]
     pub(super) fn find_number(&self, key: u64) -> Option<u32> {
         self.index.find(key, |_| true)
+    }
+
+    /// How machine code may search it for keys of 4 or 8 bytes; `None` where a lookup does more than that.
+    pub(super) fn table(&self) -> Option<Table> {
+        let is_plain = matches!(self.supply, Supply::Slots { .. }) && !self.per_cpu && !self.holds_references;
+        if !is_plain || !matches!(self.key_bytes, 4 | 8) {
+            return None;
+        }
+        let (head, seeds) = self.index.for_machine_code();
+        let (key_bytes, values) = (self.key_bytes as u32, self.values.address(0));
+        Some(Table { key_bytes, head, seeds, values, stride: self.entry_stride as u64 })
     }
 
     /// Whether values mean something that programs may not change.

@@ -5,16 +5,21 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::memory::Area;
+
 /// No slot.
-const EMPTY: u32 = u32::MAX;
+pub(crate) const EMPTY: u32 = u32::MAX;
 /// Places of the smallest table.
 const MIN_PLACES: usize = 8;
 
+/// A place in the table, as machine code finds it too.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+#[repr(C)]
+pub(crate) struct Entry {
     /// The key, if it fits; else its hash.
-    tag: u64,
-    slot: u32,
+    pub(crate) tag: u64,
+    /// [`EMPTY`] where nothing is.
+    pub(crate) slot: u32,
 }
 
 /// Tags and their slots.
@@ -26,18 +31,34 @@ pub(super) struct Index {
     seeds: [u64; 2],
     /// Whether tags are keys.
     tags_are_keys: bool,
+    /// Where the entries are, and their number less one: two numbers that stay where they are while the entries move.
+    head: Area,
 }
 
 impl Index {
-    /// An empty one, for keys of this size.
-    pub(super) fn new(key_bytes: usize) -> Index {
+    /// An empty one, for keys of this size. `None` where there is no room.
+    pub(super) fn new(key_bytes: usize) -> Option<Index> {
         let random = RandomState::new();
-        Index {
+        let mut index = Index {
             entries: vec![Entry { tag: 0, slot: EMPTY }; MIN_PLACES].into(),
             n_used: 0,
             seeds: [random.hash_one(0), random.hash_one(1) | 1],
             tags_are_keys: key_bytes <= 8,
-        }
+            head: Area::new(1, 16)?,
+        };
+        index.write_head();
+        Some(index)
+    }
+
+    fn write_head(&mut self) {
+        self.head.write(0, &(self.entries.as_ptr().expose_provenance() as u64).to_ne_bytes());
+        self.head.write(8, &(self.entries.len() as u64 - 1).to_ne_bytes());
+    }
+
+    /// For machine code: where the head lies, and the seeds. The place of a key is the two halves, exclusive-ored, of the product of the
+    /// second seed and of the key exclusive-ored with the first; from there on, places are looked at until an empty one.
+    pub(super) fn for_machine_code(&self) -> (u64, [u64; 2]) {
+        (self.head.address(0), self.seeds)
     }
 
     /// What stands for a key in the table.
@@ -86,6 +107,7 @@ impl Index {
             for entry in old.iter().filter(|entry| entry.slot != EMPTY) {
                 self.put(*entry);
             }
+            self.write_head();
         }
         self.put(Entry { tag, slot });
         self.n_used += 1;
@@ -171,7 +193,7 @@ mod tests {
         #[test]
         fn it_holds_what_a_map_holds(steps in prop::collection::vec((any::<bool>(), 0u32..60), 0..300)) {
             for key_bytes in [4usize, 12] {
-                let mut index = Index::new(key_bytes);
+                let mut index = Index::new(key_bytes).unwrap();
                 let mut model: BTreeMap<u32, u32> = BTreeMap::new();
                 let tag = |index: &Index, key: u32| index.tag(&[&key.to_le_bytes()[..], &[7; 8]].concat()[..key_bytes]);
                 for (slot, (insert, key)) in (0u32..).zip(&steps) {

@@ -37,6 +37,9 @@ pub use host::UpdateMode;
 pub use shape::Shape;
 
 pub use guest::{DirectLookup, lookup_number};
+pub use hash::Table;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use index::{EMPTY as ABSENT_SLOT, Entry as TableEntry};
 pub(crate) use rings::Reserved;
 pub(crate) use timers::Timer;
 

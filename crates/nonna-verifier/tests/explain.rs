@@ -312,3 +312,19 @@ fn other_languages_than_c_get_no_c() {
     assert!(diagnostic.primary().is_some());
     helps(&diagnostic, &["test the pointer before it is used", ACCEPTED]);
 }
+
+#[test]
+fn of_many_steps_the_first_and_the_last_are_told() {
+    let sums: String = (1..=30).map(|n| format!("r1 += r1\nr1 ^= {n}\n")).collect();
+    let text = format!(
+        "{LOOK_UP}if r0 == 0x0 goto +64\nr1 = *(u64 *)(r0 +0)\n{sums}r0 += r1\nr0 = *(u8 *)(r0 +0)\nr0 = 0\nexit"
+    );
+    let diagnostic = bare(Xdp, &text);
+    let told = steps(&diagnostic);
+    assert!(told.len() < 12, "{told:#?}");
+    assert!(told.iter().any(|step| step.contains(" steps later: ")), "{told:#?}");
+    assert!(
+        told[0].contains("bpf_map_lookup_elem") && told.last().is_some_and(|last| last.contains("r1 ^= 30")),
+        "{told:#?}"
+    );
+}

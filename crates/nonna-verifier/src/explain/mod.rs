@@ -14,12 +14,12 @@ mod words;
 
 use std::cell::OnceCell;
 
-use nonna_bpf::{Callee, Helper, Insn, Object, Program};
+use nonna_bpf::{Callee, Helper, Insn, Object, Program, ProgramType};
 use nonna_btf::{Btf, TypeId};
 use nonna_diag::{Diagnostic, Sources, Span};
 
 use crate::context::Holds;
-use crate::environment::Environment;
+use crate::environment::{Environment, Rules};
 use crate::prove::Failure;
 use crate::prove::demand::Demand;
 use crate::slugs;
@@ -118,6 +118,12 @@ impl<'a> Case<'a> {
         }
         if let Some(known) = value::sentence(self).filter(|_| self.voided().is_none()) {
             diagnostic = diagnostic.note(known);
+        }
+        if self.program.program_type == ProgramType::Unspecified && self.environment.rules == Rules::Kernel {
+            diagnostic = diagnostic.note(format!(
+                "section `{}` names no kind of program, so nothing is known of its context and its helpers",
+                self.program.section
+            ));
         }
         let function = match self.function_name(self.shape.function(failure.insn).start) {
             Some(name) if name != self.program.name => format!(", function `{name}`"),

@@ -163,6 +163,8 @@ pub(super) fn sentence(case: &Case<'_>) -> Option<String> {
     let named = case.named(register);
     let mut text = match &value {
         Value::Uninit => return None,
+        // That `r10` is the stack is no news.
+        Value::Pointer(Pointer { kind: Kind::Stack { .. }, .. }) if register == 10 => return None,
         Value::Pointer(pointer) if pointer.nullable => {
             let plain = Value::Pointer(Pointer { nullable: false, ..*pointer });
             format!("{named} is {}, or 0", words(case.object, &plain))

@@ -41,10 +41,12 @@ pub(super) fn tell(case: &Case<'_>, slice: &Slice, mut diagnostic: Diagnostic) -
             Some(_) => message,
             None => format!("instruction {}: {message}", case.shape.slots.slot(insn)),
         };
-        if index == 2 && slice.left_out > 0 && n_told > 2 {
-            let left_out = format!("({} more steps like these)", slice.left_out);
-            diagnostic = diagnostic.step(None, left_out);
-        }
+        let message = match slice.left_out {
+            left_out @ 1.. if index == 2 || index + 1 == n_told && index < 2 => {
+                format!("{left_out} steps later: {message}")
+            }
+            _ => message,
+        };
         diagnostic = diagnostic.step(span, message);
     }
     diagnostic

@@ -13,10 +13,10 @@ use rustc_hash::{FxHashMap, FxHasher};
 use super::Prover;
 use super::failure::Failure;
 use super::flow::NO_LOOP;
-use super::state::{Role, State, View};
+use super::state::{Role, Slot, State, View};
 use super::step::Next;
 use super::summary::InstanceIdx;
-use super::value::{Merge, Renaming};
+use super::value::{Merge, Renaming, Value};
 
 /// States kept at one place before they are merged.
 const MAX_STATES: usize = 48;
@@ -349,6 +349,7 @@ impl Prover<'_> {
 
     /// Widens the path's state by a kept one of the same shape, so that a place holds few states.
     fn merge_into_seen(&mut self, path: &mut Path, key: (usize, u64)) {
+        let views = self.views(path, false);
         let Some(kept) = self.seen.get_mut(&key) else { return };
         let found = kept.iter().rposition(|(_, state)| state.same_shape(&path.state));
         let Some(found) = found else { return };
@@ -357,23 +358,12 @@ impl Prover<'_> {
         let merge = if merges < MAX_JOINS { Merge::Join } else { Merge::Widen(&[]) };
         let merged = state.merge(&path.state, merge, self.environment.uninitialized_stack, &mut self.fresh);
         // A merge that loses a register or slot that is read would refuse what each path allows.
-        if self.loses(&merged, &path.state, path.insn) {
+        if loses(&merged, &path.state, &views) {
             self.seen.entry(key).or_default().push((node, state));
             return;
         }
         path.state = merged;
         self.next_merges = merges + 1;
-    }
-
-    /// Whether a live register is usable before a merge and not after it.
-    fn loses(&self, merged: &State, state: &State, insn: usize) -> bool {
-        let live = self.demand.live_registers(insn);
-        let (merged, state) = (merged.frame(), state.frame());
-        (0..10).any(|number| {
-            live & (1 << number) != 0
-                && merged.registers[number] == super::value::Value::Uninit
-                && state.registers[number] != super::value::Value::Uninit
-        })
     }
 
     /// Whether a kept state covers the path, all of whose own paths have been walked.
@@ -523,9 +513,28 @@ fn same_progress(wide: &State, narrow: &State) -> bool {
                         let other = narrow
                             .slot(index)
                             .spilled()
-                            .map_or_else(Default::default, super::value::Value::progress);
+                            .map_or_else(Default::default, Value::progress);
                         moved(value.progress(), other)
                     })
                 })
         })
+}
+
+/// Whether something that a function still reads is usable before a merge and not after it: a register, or a pointer in a slot.
+fn loses(merged: &State, state: &State, views: &[View]) -> bool {
+    let frames = merged.frames.iter().zip(&state.frames).zip(views);
+    frames.into_iter().any(|((merged, state), view)| {
+        let register = |number: usize| {
+            view.registers & (1 << number) != 0
+                && merged.registers[number] == Value::Uninit
+                && state.registers[number] != Value::Uninit
+        };
+        let is_pointer = |value: Option<&Value>| matches!(value, Some(Value::Pointer(_)));
+        let slot = |(index, slot): (usize, &Slot)| {
+            view.slots & 1u64.checked_shl(index as u32).unwrap_or(0) != 0
+                && is_pointer(slot.spilled())
+                && !is_pointer(merged.slot(index).spilled())
+        };
+        (0..10).any(register) || state.slots.iter().enumerate().any(slot)
+    })
 }

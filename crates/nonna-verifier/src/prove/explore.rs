@@ -16,7 +16,7 @@ use super::flow::NO_LOOP;
 use super::state::{Role, Slot, State, View};
 use super::step::Next;
 use super::summary::InstanceIdx;
-use super::value::{Merge, Renaming, Value};
+use super::value::{Kind, Merge, Renaming, Value};
 
 /// States kept at one place before they are merged.
 const MAX_STATES: usize = 48;
@@ -358,7 +358,7 @@ impl Prover<'_> {
         let merge = if merges < MAX_JOINS { Merge::Join } else { Merge::Widen(&[]) };
         let merged = state.merge(&path.state, merge, self.environment.uninitialized_stack, &mut self.fresh);
         // A merge that loses a register or slot that is read would refuse what each path allows.
-        if loses(&merged, &path.state, &views) {
+        if loses(&merged, &path.state, &views) || loses(&merged, &state, &views) {
             self.seen.entry(key).or_default().push((node, state));
             return;
         }
@@ -510,31 +510,41 @@ fn same_progress(wide: &State, narrow: &State) -> bool {
             registers.into_iter().all(|(wide, narrow)| moved(wide.progress(), narrow.progress()))
                 && wide.slots.iter().enumerate().all(|(index, slot)| {
                     slot.spilled().is_none_or(|value| {
-                        let other = narrow
-                            .slot(index)
-                            .spilled()
-                            .map_or_else(Default::default, Value::progress);
+                        let other =
+                            narrow.slot(index).spilled().map_or_else(Default::default, Value::progress);
                         moved(value.progress(), other)
                     })
                 })
         })
 }
 
-/// Whether something that a function still reads is usable before a merge and not after it: a register, or a pointer in a slot.
+/// Whether something that a function still reads is usable before a merge and not after it.
 fn loses(merged: &State, state: &State, views: &[View]) -> bool {
     let frames = merged.frames.iter().zip(&state.frames).zip(views);
     frames.into_iter().any(|((merged, state), view)| {
         let register = |number: usize| {
             view.registers & (1 << number) != 0
-                && merged.registers[number] == Value::Uninit
-                && state.registers[number] != Value::Uninit
+                && is_lost(&state.registers[number], Some(&merged.registers[number]))
         };
-        let is_pointer = |value: Option<&Value>| matches!(value, Some(Value::Pointer(_)));
         let slot = |(index, slot): (usize, &Slot)| {
             view.slots & 1u64.checked_shl(index as u32).unwrap_or(0) != 0
-                && is_pointer(slot.spilled())
-                && !is_pointer(merged.slot(index).spilled())
+                && slot.spilled().is_some_and(|value| is_lost(value, merged.slot(index).spilled()))
         };
         (0..10).any(register) || state.slots.iter().enumerate().any(slot)
     })
+}
+
+/// Whether a merge makes a pointer something else, or forgets that packet bytes are there behind it. A number in memory stays one, whatever
+/// becomes of it.
+fn is_lost(before: &Value, after: Option<&Value>) -> bool {
+    match (before, after) {
+        (Value::Uninit, _) => false,
+        (_, Some(Value::Uninit)) => true,
+        (Value::Number(_), _) => false,
+        (Value::Pointer(before), Some(Value::Pointer(after))) => match (before.kind, after.kind) {
+            (Kind::Packet { range: known }, Kind::Packet { range }) => known > 0 && range == 0,
+            _ => false,
+        },
+        (Value::Pointer(_), _) => true,
+    }
 }

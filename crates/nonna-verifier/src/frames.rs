@@ -1,8 +1,8 @@
 //! Stack frames: accesses stay within 512 bytes, over every chain of calls.
 //!
 //! The offset from `r10` is followed through copies and constant additions; a pointer that is changed otherwise is left to the
-//! full proof. The kernel adds up the frames of a chain of calls, each rounded up to 32 bytes and at least 32, and
-//! allows 8 frames (`check_max_stack_depth` in `kernel/bpf/verifier.c`).
+//! full proof. The kernel adds up the frames of a chain of calls, each rounded up to 16 bytes where it compiles programs, and
+//! allows 8 frames (`check_max_stack_depth` and `round_up_stack_depth` in `kernel/bpf/verifier.c`, Linux 6.12).
 
 use nonna_bpf::{AluOp, Insn, Operand, Reg, Width};
 
@@ -166,7 +166,7 @@ fn join(mut left: Offsets, right: Offsets) -> Offsets {
 
 /// Bytes that a frame counts for.
 fn rounded(depth: i64) -> i64 {
-    (depth.max(1) + 31) & !31
+    (depth + 15) & !15
 }
 
 /// For each function, the functions it calls or hands to helpers, each with the instruction.

@@ -83,6 +83,31 @@ fn the_helpers_of_the_suite_answer() {
 }
 
 #[test]
+fn a_register_that_is_called_stands_in_either_place() {
+    // r1 = 0; r7 = 5 (unwind); callx r7; r0 = 2; exit
+    let around =
+        |call: &str| format!("b701000000000000 b707000005000000 {call} b700000002000000 9500000000000000");
+    // The same bytes as a constant's second half mean nothing: r0 = 0x8d00000000 ll; exit
+    let constant = "180000000000000000000000 8d000000 9500000000000000";
+    for engine in ["--interpret", "--jit"] {
+        let result = |program: &str| stdout(&["conformance", "", engine], program.as_bytes());
+        for call in ["8d07000000000000", "8d00000007000000"] {
+            assert_eq!(result(&around(call)), "0\n", "{call} {engine}");
+        }
+        assert_eq!(result(constant), "8d00000000\n", "{engine}");
+        for call in ["8d0000000a000000", "8d01000007000000", "8d10000007000000", "8d00010007000000"] {
+            let (line, code) = refusal(&["conformance", "", engine], &around(call));
+            assert!(line.starts_with("error[cannot-run]: ") && code == 1, "{call}: {line}");
+        }
+    }
+    // A function of the program, by the address that `lddw` gives it (source 4, as relocated code has it): r0 = 7 from there.
+    let local = "1842000003000000 0000000000000000 8d00000002000000 9500000000000000 b700000007000000 9500000000000000";
+    for engine in ["--interpret", "--jit"] {
+        assert_eq!(stdout(&["conformance", "", engine], local.as_bytes()), "7\n", "{engine}");
+    }
+}
+
+#[test]
 fn what_cannot_be_run_is_said_with_its_place() {
     let byte = "error[bad-hex]: `x` is not a byte in hex";
     assert_eq!(refusal(&["conformance"], "95 0x"), (byte.to_owned(), 1));

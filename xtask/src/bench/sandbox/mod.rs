@@ -8,6 +8,7 @@
 
 mod case;
 mod compilation;
+mod footprint;
 mod goals;
 mod kernel;
 mod ours;
@@ -100,12 +101,20 @@ pub struct Options {
     /// Without the other machines and native code, which have to be built first
     #[arg(long)]
     pub without_peers: bool,
+    /// Only make a sandbox on this engine and tell what it adds to this process
+    #[arg(long, hide = true)]
+    pub footprint: Option<footprint::Kind>,
 }
 
 /// Runs the benchmark.
 pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     if cfg!(debug_assertions) {
         return optimised(workspace);
+    }
+    let folder = workspace.root.join(FOLDER);
+    if let Some(kind) = options.footprint {
+        footprint::tell(&folder, kind)?;
+        return Ok(ExitCode::SUCCESS);
     }
     stay_on_one_processor();
     let mut missing = Vec::new();
@@ -120,7 +129,6 @@ pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
         Engine::ALL.map(|engine| format!("{:>11}", engine.head())).concat(),
         options.rounds
     );
-    let folder = workspace.root.join(FOLDER);
     let mut rows: Vec<Row> = Vec::new();
     for name in CALLS.iter().chain(&COMPUTE).filter(|name| name.contains(&options.only)) {
         // What our verifier refuses is a finding too; the means say how many took part.
@@ -140,6 +148,7 @@ pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     println!();
     goals::print(&rows);
     compilation::print(&folder, peers.as_mut(), options.rounds)?;
+    footprint::print()?;
     println!("\nload of the machine: {}", load());
     missing.sort();
     missing.dedup();

@@ -4,6 +4,8 @@
 //! Pages of code come on top, which processes share; how many is a matter of optimisation, so they count in optimised builds alone
 //! (`cargo xtask bench sandbox` tells them).
 
+#![allow(clippy::print_stdout, reason = "a test without a harness, whose figures are worth reading")]
+
 use std::process::Command;
 
 use nonna_bpf::{Object, ProgramIdx, ProgramType};

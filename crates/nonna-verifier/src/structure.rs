@@ -156,7 +156,7 @@ fn check_helpers(checked: &mut Checked<'_>) {
         let message = match Helper::from_id(number) {
             None => format!("there is no helper with number {number}"),
             Some(helper) if !helper.callable_by(program_type) => {
-                format!("a `{program_type}` program cannot call `{}`", helper.name())
+                format!("programs of type `{program_type}` cannot call `{}`", helper.name())
             }
             Some(_) => continue,
         };

@@ -95,7 +95,7 @@ impl Prover<'_> {
         let helper = Helper::from_id(number)
             .ok_or_else(|| unknown(format!("there is no helper with number {number}")))?;
         if !helper.callable_by(program.program_type) {
-            let message = format!("a `{}` program cannot call `{helper}`", program.program_type);
+            let message = format!("programs of type `{}` cannot call `{helper}`", program.program_type);
             return Err(unknown(message).help(elsewhere(helper, program.program_type)));
         }
         if helper.info().gpl_only && !crate::prove::gpl_compatible(&self.object.license) {

@@ -99,7 +99,7 @@ impl Prover<'_> {
         let program = self.program();
         let name = found.name;
         if !found.callable_by(program.program_type) {
-            let message = format!("a `{}` program cannot call `{name}`", program.program_type);
+            let message = format!("programs of type `{}` cannot call `{name}`", program.program_type);
             return Err(Failure::new(&slugs::UNKNOWN_HELPER, at, message)
                 .help("call what this kind of program may use"));
         }

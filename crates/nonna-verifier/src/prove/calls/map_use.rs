@@ -145,8 +145,17 @@ impl Prover<'_> {
             return Ok(());
         }
         let message = format!("`{helper}` does not work on map `{}` of type {}", found.name, found.map_type);
-        Err(Failure::new(&slugs::WRONG_MAP, at, message)
-            .register(1)
-            .help("use a helper for this type of map, or another type of map"))
+        let listed =
+            |names: Vec<String>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let types =
+            maps_of(helper.name()).map(|types| listed(types.iter().map(|of| of.name().to_owned()).collect()));
+        let helpers = only(found.map_type).filter(|helpers| !helpers.is_empty());
+        let helpers = helpers.map(|helpers| listed(helpers.iter().map(|&name| name.to_owned()).collect()));
+        let help = match (types, helpers) {
+            (Some(types), _) => format!("give it a map of type {types}"),
+            (None, Some(helpers)) => format!("for a map of this type there are {helpers}"),
+            (None, None) => "use a helper for this type of map, or another type of map".to_owned(),
+        };
+        Err(Failure::new(&slugs::WRONG_MAP, at, message).register(1).help(help))
     }
 }

@@ -120,7 +120,7 @@ impl<'a> Line<'a> {
         if rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') || !is_end(rest) {
             return None;
         }
-        let equals = self.text[..at].find('=')?;
+        let equals = self.text[..at].rfind('=')?;
         let between = &self.text[equals + 1..at];
         if between.contains(['+', '-', ';', '=']) {
             return None;
@@ -248,6 +248,12 @@ impl<'a> Line<'a> {
         find_word(self.text, "asm").or_else(|| find_word(self.text, "__asm__")).is_some()
     }
 
+    /// The pointer of which the member at a byte of this line is read.
+    pub(super) fn followed_at(&self, byte: usize) -> Option<&'a str> {
+        let before = self.text.get(..byte)?.strip_suffix("->")?;
+        last_place(before).filter(|name| !name.contains('>'))
+    }
+
     /// Whether a statement of its own can be put in front of this line.
     pub(super) fn begins_statement(&self, lines: &Lines<'_>) -> bool {
         let text = self.text.trim_start();
@@ -327,7 +333,10 @@ fn closing(text: &str) -> Option<usize> {
 
 /// Whether an expression ends where this text begins.
 fn is_end(text: &str) -> bool {
-    without_comment(text).chars().all(|c| matches!(c, ')' | ';' | ' ' | '\t'))
+    let rest = without_comment(text);
+    // The next variable of a declaration may follow.
+    let end = rest.find([',', ';']).unwrap_or(rest.len());
+    rest[..end].chars().all(|c| matches!(c, ')' | ' ' | '\t'))
 }
 
 /// Where the bracket opens that closes at the end of a text.
@@ -372,6 +381,11 @@ mod tests {
         assert_eq!(line("void *data = (void *)(long)ctx->data;").assigned_member("data"), Some("data"));
         assert_eq!(line("void *end = (void *)(long)ctx->data_end;").assigned_member("data"), None);
         assert_eq!(line("x = 1 + ctx->data;").assigned_member("data"), None);
+        let both = line("void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;");
+        assert_eq!(
+            (both.assigned_member("data"), both.assigned_member("data_end")),
+            (Some("data"), Some("end"))
+        );
         assert_eq!(line("int index = (int)skb->mark - 5;").assigned_member("mark"), None);
         assert_eq!(line("u64 n = bpf_ktime_get_ns() / 1000;").assigned_from("bpf_ktime_get_ns"), None);
         assert_eq!(line("u16 *port = (void *)ip + length;").sets(), Some("port"));

@@ -224,6 +224,13 @@ impl<'a> Case<'a> {
         found.filter(|line| !line.is_assembly() && self.lines.is_c(line.source))
     }
 
+    /// The pointer that an instruction follows, as its line has it.
+    fn followed(&self, insn: usize) -> Option<&'a str> {
+        let (line, span) = (self.line(insn)?, Lines::span(&self.shape, insn)?);
+        let at = (span.start as usize).checked_sub(line.start);
+        at.and_then(|at| line.followed_at(at)).or_else(|| line.followed())
+    }
+
     /// Where an instruction comes from, if that says which instruction of its line it is.
     fn span(&self, insn: usize) -> Option<Span> {
         let is_assembly = self.lines.line(&self.shape, insn).is_some_and(|line| line.is_assembly());

@@ -3,9 +3,9 @@
 use nonna_bpf::{AluOp, Callee, Helper, Insn, JumpOp, Operand, Reg, RelocationTarget, Width};
 
 use super::super::trace::{Made, NodeIdx, Place, Trace};
-use super::super::value::size_of;
+use super::super::value::{bytes, size_of};
 use super::super::{Case, words};
-use super::patch::Patch;
+use super::patch::{Goal, Patch};
 use super::{Candidate, Leave, Piece, check_line, check_lines, leave, skip_if, statement_before};
 use crate::prove::value::{Kind, Pointer, Value};
 
@@ -73,68 +73,99 @@ impl Displaced {
     }
 
     /// The index as the source has it: before it was scaled to bytes.
-    fn unscaled(&self, case: &Case<'_>, trace: &Trace) -> (NodeIdx, usize, i64) {
-        let (mut node, mut at, mut scale) = (trace.origin(self.index), self.sum.0, 1i64);
-        while let Some(found) = trace.node(node).filter(|found| found.made == Made::Calculated) {
-            let insn = trace.insn_of(found);
-            let by = trace.node(found.inputs[1]).and_then(|by| by.constant);
-            let factor = match (case.shape.insns[insn], by) {
-                (Insn::Alu { op: AluOp::Lsh, .. }, Some(by @ 0..=16)) => 1 << by,
-                (Insn::Alu { op: AluOp::Mul, .. }, Some(by @ 1..=0xffff)) => by,
+    fn unscaled(&self, case: &Case<'_>, trace: &Trace) -> Scaled {
+        let mut node = trace.origin(self.index);
+        let mut found = Scaled { at: self.sum.0, scale: 1, width: Width::W64 };
+        while let Some(made) = trace.node(node).filter(|made| made.made == Made::Calculated) {
+            let (insn, input) = (trace.insn_of(made), trace.origin(made.inputs[0]));
+            let by = trace.node(made.inputs[1]).and_then(|by| by.constant);
+            let (factor, from) = match (case.shape.insns[insn], by) {
+                (Insn::Alu { op: AluOp::Lsh, .. }, Some(by @ 0..=16)) => {
+                    (1 << by, Scaled { at: insn, ..found })
+                }
+                (Insn::Alu { op: AluOp::Mul, .. }, Some(by @ 1..=0xffff)) => {
+                    (by, Scaled { at: insn, ..found })
+                }
+                // Two shifts extend 32 bits to 64, and scale on the way.
+                (Insn::Alu { op: AluOp::Arsh | AluOp::Rsh, width: Width::W64, .. }, Some(by @ 16..=32)) => {
+                    let Some(shifted) = shifted_up(case, trace, input) else { break };
+                    (1 << (32 - by), Scaled { at: shifted, width: Width::W32, ..found })
+                }
                 _ => break,
             };
-            scale *= factor;
-            if scale > 1 << 24 {
+            if found.scale * factor > 1 << 24 {
                 break;
             }
-            (node, at) = (trace.origin(found.inputs[0]), insn);
-        }
-        (node, at, scale)
-    }
-
-    fn candidates(&self, case: &Case<'_>, trace: &Trace) -> Vec<Candidate> {
-        let leave = leave(case, self.sum.0);
-        let (_, at, scale) = self.unscaled(case, trace);
-        let mut found = Vec::new();
-        let scaled = |at: usize, scale: i64| -> Option<Candidate> {
-            let register = match case.shape.insns[at] {
-                Insn::Alu { dst, .. } if at != self.sum.0 => dst,
-                Insn::Alu { dst, src: Operand::Reg(src), .. } => {
-                    let holds = |register: Reg| {
-                        trace
-                            .node(self.index)
-                            .is_some_and(|node| node.place == Place::Register(register.number()))
-                    };
-                    if holds(dst) && !holds(src) { dst } else { src }
-                }
-                _ => return None,
-            };
-            let most = (self.most >= 0).then(|| self.most / scale)?;
-            let name = case.line(case.failure.insn).and_then(|line| line.index());
-            let name = name.or_else(|| case.line(at).and_then(|line| line.index()));
-            let condition = name.map(|name| format!("(__u64){name} > {most}"));
-            let condition = match (name, condition) {
-                (Some(name), Some(_)) if is_unsigned(case, trace, self.index) => {
-                    Some(format!("{name} > {most}"))
-                }
-                (_, condition) => condition,
-            };
-            let text = condition
-                .as_ref()
-                .and_then(|condition| statement_before(case, at, &check_lines(condition, &leave)));
-            let says = match &condition {
-                Some(condition) => format!("bound the index first: `{}`", check_line(condition, &leave)),
-                None => format!("bound the index first: at most {most} is inside"),
-            };
-            let patch = Patch::default().before(at, guard(register, most, &leave)?);
-            Some(Candidate { patch, text, says })
-        };
-        found.extend(scaled(at, scale));
-        if at != self.sum.0 {
-            found.extend(scaled(self.sum.0, 1));
+            found = Scaled { scale: found.scale * factor, ..from };
+            if found.width == Width::W32 {
+                break;
+            }
+            node = input;
         }
         found
     }
+
+    fn candidates(&self, case: &Case<'_>, trace: &Trace) -> Vec<Candidate> {
+        let source = self.unscaled(case, trace);
+        let mut found = Vec::new();
+        found.extend(self.candidate(case, trace, source, true));
+        if source.at != self.sum.0 {
+            let bytes = Scaled { at: self.sum.0, scale: 1, width: Width::W64 };
+            found.extend(self.candidate(case, trace, bytes, false));
+        }
+        found
+    }
+
+    /// Bounds the register that an instruction scales or adds; the source's name for it is that of the index, if it is one.
+    fn candidate(&self, case: &Case<'_>, trace: &Trace, scaled: Scaled, is_index: bool) -> Option<Candidate> {
+        let register = match case.shape.insns[scaled.at] {
+            Insn::Alu { dst, .. } if scaled.at != self.sum.0 => dst,
+            Insn::Alu { dst, src: Operand::Reg(src), .. } => {
+                let place = trace.node(self.index).map(|node| node.place);
+                let holds = |register: Reg| place == Some(Place::Register(register.number()));
+                if holds(dst) && !holds(src) { dst } else { src }
+            }
+            _ => return None,
+        };
+        let leave = leave(case, self.sum.0);
+        let most = (self.most >= 0).then(|| self.most / scaled.scale)?;
+        let named = |insn: usize| case.line(insn).and_then(|line| line.index());
+        let name = named(case.failure.insn).or_else(|| named(scaled.at)).filter(|_| is_index);
+        let condition = name.map(|name| {
+            let cast = if is_unsigned(case, trace, self.index) { "" } else { "(__u64)" };
+            format!("{cast}{name} > {most}")
+        });
+        let (says, text) = match &condition {
+            Some(condition) => (
+                format!("bound the index first: `{}`", check_line(condition, &leave)),
+                statement_before(case, scaled.at, &check_lines(condition, &leave)),
+            ),
+            None if is_index => (format!("bound the index first: at most {most} is inside"), None),
+            None => {
+                (format!("bound the index first: at most {} from the start are inside", bytes(most)), None)
+            }
+        };
+        let patch = Patch::default().before(scaled.at, guard(scaled.width, register, most, &leave)?);
+        Some(Candidate { patch, text, says })
+    }
+}
+
+/// Where a number is scaled, and by how much until it is added to a pointer.
+#[derive(Debug, Clone, Copy)]
+struct Scaled {
+    at: usize,
+    scale: i64,
+    /// How many bits of it count there.
+    width: Width,
+}
+
+/// The instruction that shifted a value up by 32 bits, if one did.
+fn shifted_up(case: &Case<'_>, trace: &Trace, node: NodeIdx) -> Option<usize> {
+    let made = trace.node(node).filter(|made| made.made == Made::Calculated)?;
+    let by = trace.node(made.inputs[1]).and_then(|by| by.constant);
+    let insn = trace.insn_of(made);
+    let shifts = matches!(case.shape.insns[insn], Insn::Alu { op: AluOp::Lsh, width: Width::W64, .. });
+    (shifts && by == Some(32)).then_some(insn)
 }
 
 /// Whether a number cannot be below 0 by the way it came to be: the source's type is unsigned then, or narrow.
@@ -192,9 +223,10 @@ fn is_address(case: &Case<'_>, trace: &Trace, node: NodeIdx) -> bool {
 }
 
 /// Leaves where a register holds more than it should; numbers below 0 are large ones here.
-fn guard(register: Reg, most: i64, leave: &Leave) -> Option<Vec<Piece>> {
+fn guard(width: Width, register: Reg, most: i64, leave: &Leave) -> Option<Vec<Piece>> {
     let most = i32::try_from(most).ok()?;
-    let mut pieces = vec![skip_if(register, JumpOp::Le, Operand::Imm(most), leave.pieces.len())];
+    let inside = Insn::Jump { width, op: JumpOp::Le, dst: register, src: Operand::Imm(most), offset: 0 };
+    let mut pieces = vec![(inside, Goal::Skip(leave.pieces.len()))];
     pieces.extend(leave.pieces.iter().copied());
     Some(pieces)
 }
@@ -259,7 +291,7 @@ fn length_candidate(case: &Case<'_>, memory: u8, size: u8) -> Option<Candidate> 
         pieces.push(skip_if(register, JumpOp::Ne, Operand::Imm(0), leave.pieces.len()));
         pieces.extend(leave.pieces.iter().copied());
     }
-    pieces.extend(guard(register, most, &leave)?);
+    pieces.extend(guard(Width::W64, register, most, &leave)?);
     let condition = conditions.join(" || ");
     let (says, edit) = if condition.is_empty() {
         (format!("bound the length first: the memory has {most} bytes"), None)

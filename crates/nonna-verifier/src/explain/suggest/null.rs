@@ -28,8 +28,7 @@ pub(super) fn candidates(case: &Case<'_>) -> Vec<Candidate> {
         }
     }
     let leave = leave(case, case.failure.insn);
-    let line = case.line(case.failure.insn);
-    let name = name.or_else(|| line.and_then(|line| line.followed()));
+    let name = name.or_else(|| case.followed(case.failure.insn));
     let text = name.and_then(|name| {
         statement_before(case, case.failure.insn, &check_lines(&format!("!{name}"), &leave))
     });

@@ -208,7 +208,7 @@ impl End {
 
 /// The variable that a calculated pointer was put into, if the failing line follows just that.
 fn followed<'a>(case: &Case<'a>, trace: &Trace, node: NodeIdx) -> Option<&'a str> {
-    let name = case.line(case.failure.insn)?.followed()?;
+    let name = case.followed(case.failure.insn)?;
     let made = trace.node(node).filter(|node| node.made == Made::Calculated)?;
     case.line(trace.insn_of(made))?.sets().filter(|set| *set == name)
 }

@@ -101,7 +101,8 @@ pub trait Host {
         RandomState::new().build_hasher().finish() as u32
     }
 
-    /// The processor that the program runs on, below the number that the maps were made for; by default 0.
+    /// The processor that the program runs on, below the number that the maps were made for; by default 0. A run asks once: it never
+    /// moves.
     fn processor(&mut self) -> u32 {
         0
     }

@@ -15,6 +15,28 @@ use crate::memory::{Access, Regions, Values};
 /// Tail calls in one run (`MAX_TAIL_CALL_CNT` in the kernel).
 const MAX_TAIL_CALLS: u32 = 33;
 
+/// The processor of a run: it stays there until the run ends, so the host is asked once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Processor(u32);
+
+impl Processor {
+    /// The host was not asked yet; the number of no processor.
+    const UNASKED: Processor = Processor(u32::MAX);
+
+    #[inline]
+    pub(crate) fn number(&mut self, host: &mut dyn Host) -> u32 {
+        if self.0 == Processor::UNASKED.0 {
+            self.ask(host);
+        }
+        self.0
+    }
+
+    #[cold]
+    fn ask(&mut self, host: &mut dyn Host) {
+        self.0 = host.processor();
+    }
+}
+
 /// Why a run stops before its outermost function returns.
 #[derive(Debug, Clone, Copy)]
 enum Stop {
@@ -68,6 +90,7 @@ pub struct Run<'r, 'm> {
     /// Where machine code that is active keeps what it needs to leave at once.
     pub(crate) unwind: u64,
     tail_calls: u32,
+    pub(crate) processor: Processor,
     stop: Option<Stop>,
     engine: Option<&'r dyn Engine>,
     programs: Option<&'r dyn Programs>,
@@ -96,6 +119,7 @@ impl<'r, 'm> Run<'r, 'm> {
             depth: 0,
             unwind: 0,
             tail_calls: 0,
+            processor: Processor::UNASKED,
             stop: None,
             engine: None,
             programs: None,
@@ -204,6 +228,7 @@ impl<'r, 'm> Run<'r, 'm> {
             depth: 0,
             unwind: 0,
             tail_calls: 0,
+            processor: Processor::UNASKED,
             stop: None,
             engine: Some(engine),
             programs: self.programs,
@@ -256,6 +281,12 @@ impl<'r, 'm> Run<'r, 'm> {
             self.stop = Some(stop);
             self.stopped = 1;
         }
+    }
+
+    /// The processor that the program runs on. It stays there until the run ends, so the host is asked once.
+    #[inline]
+    pub fn processor(&mut self) -> u32 {
+        self.processor.number(self.host)
     }
 
     /// Whether the run must stop.

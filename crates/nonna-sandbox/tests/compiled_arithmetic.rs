@@ -1,7 +1,7 @@
 //! Random straight arithmetic, rich in what the compiler makes one instruction of: machine code and interpreter agree.
 #![cfg(target_arch = "x86_64")]
 
-use nonna_bpf::{AluOp, Endian, Imm64, Insn, Operand, Reg, Width};
+use nonna_bpf::{AluOp, Endian, Imm64, Insn, JumpOp, Operand, Reg, Width};
 use nonna_sandbox::jit::Code;
 use nonna_sandbox::{Budget, Context, Helpers, Maps, NoHelpers, Prepared, Regions, Run, Stack, run};
 use proptest::prelude::*;
@@ -27,7 +27,7 @@ fn op() -> impl Strategy<Value = AluOp> {
 
 fn constant() -> impl Strategy<Value = i32> {
     prop_oneof![
-        4 => prop::sample::select(vec![0, 1, 2, 3, 5, 8, 13, 16, 31, 32, 48, 51, 56, 63, 64, 127, 128, -128, 255, 65535, -1, 7, 10]),
+        4 => prop::sample::select(vec![0, 1, 2, 3, 5, 8, 13, 16, 31, 32, 48, 51, 56, 63, 64, 127, 128, -128, 255, 65535, -1, 7, 10, 641, 1021, -5, i32::MAX, i32::MIN]),
         1 => any::<i32>(),
     ]
 }
@@ -69,6 +69,38 @@ fn piece() -> impl Strategy<Value = Vec<Insn>> {
                 alu(Width::W64, AluOp::Mov, if add { left } else { copy }, Operand::Imm(1)),
             ]
         });
+    let rotation_of_copies =
+        (any::<[bool; 4]>(), [width(), width(), width()], [register(), register(), register()], 1..64i32)
+            .prop_map(|([swapped, other, off, dead], [outer, inner, joining], [first, second, from], by)| {
+                let bits = if inner == Width::W64 { 64 } else { 32 };
+                let by = by % (bits - 1) + 1;
+                let back = if off && by % 5 == 0 { by } else { bits - by };
+                let (one, two) = if swapped { (AluOp::Lsh, AluOp::Rsh) } else { (AluOp::Rsh, AluOp::Lsh) };
+                let (to, joined) = if other { (first, second) } else { (second, first) };
+                let mut insns = vec![
+                    alu(outer, AluOp::Mov, first, Operand::Reg(from)),
+                    alu(inner, one, first, Operand::Imm(by)),
+                    alu(joining, AluOp::Mov, second, Operand::Reg(from)),
+                    alu(inner, two, second, Operand::Imm(back)),
+                    alu(joining, AluOp::Or, to, Operand::Reg(joined)),
+                ];
+                if dead || by % 3 != 0 {
+                    insns.push(alu(Width::W64, AluOp::Mov, joined, Operand::Imm(1)));
+                }
+                insns
+            });
+    // Whether the result is zero decides what becomes of another register.
+    let decision = (width(), width(), op(), register(), constant(), register(), any::<bool>()).prop_map(
+        |(width, compared, op, dst, by, other, is_equal)| {
+            let op_of_jump = if is_equal { JumpOp::Eq } else { JumpOp::Ne };
+            vec![
+                alu(Width::W64, AluOp::And, dst, Operand::Imm(0xff)),
+                alu(width, op, dst, Operand::Imm(by)),
+                Insn::Jump { width: compared, op: op_of_jump, dst, src: Operand::Imm(0), offset: 1 },
+                alu(Width::W64, AluOp::Add, other, Operand::Imm(77)),
+            ]
+        },
+    );
     let extension = (width(), register(), register(), constant(), any::<bool>()).prop_map(
         |(width, dst, src, by, signed)| {
             let back = if signed { AluOp::Arsh } else { AluOp::Rsh };
@@ -87,7 +119,7 @@ fn piece() -> impl Strategy<Value = Vec<Insn>> {
                 alu(width, AluOp::Add, base, Operand::Reg(dst)),
             ]
         });
-    prop_oneof![4 => single, 1 => unary, 2 => rotation, 1 => extension, 1 => address]
+    prop_oneof![4 => single, 1 => unary, 2 => rotation, 2 => rotation_of_copies, 2 => decision, 1 => extension, 1 => address]
 }
 
 proptest! {

@@ -60,10 +60,10 @@ pub(super) const LOOKUP: (u32, HelperFn) = (Helper::MAP_LOOKUP_ELEM.id(), lookup
 
 extern "C" fn lookup(map: u64, key: u64, _: u64, _: u64, _: u64, run: &mut Run<'_, '_>) -> u64 {
     let found = handle(run, map).and_then(|map| {
-        if let Some(found) = run.maps.lookup_short(map, key, run.memory, run.host) {
+        if let Some(found) = run.maps.lookup_short(map, key, run.memory, (&mut run.processor, run.host)) {
             return Ok(found?);
         }
-        let processor = if run.maps.is_per_cpu(map) { run.host.processor() } else { 0 };
+        let processor = if run.maps.is_per_cpu(map) { run.processor() } else { 0 };
         with_key(run, map, key, |run, key| Ok(run.maps.lookup_for(map, key, processor).unwrap_or(0)))
     });
     found.unwrap_or_else(|error| run.fail(error))
@@ -109,7 +109,7 @@ fn read_value(run: &Run<'_, '_>, map: MapHandle, address: u64) -> Result<Vec<u8>
 fn update(run: &mut Run<'_, '_>, [map, key, value, flags, _]: [u64; 5]) -> Called {
     let map = handle(run, map)?;
     let value = read_value(run, map, value)?;
-    let processor = run.host.processor();
+    let processor = run.processor();
     with_key(run, map, key, |run, key| Ok(done(run.maps.update_for(map, key, &value, flags, processor))))
 }
 
@@ -135,7 +135,7 @@ fn for_each(run: &mut Run<'_, '_>, [map, function, context, flags, _]: [u64; 5])
         return Ok(error(EINVAL));
     }
     let map = handle(run, map)?;
-    let processor = run.host.processor();
+    let processor = run.processor();
     let (mut place, mut n_entries) = (0, 0);
     loop {
         let entry = match run.maps.walk_for(map, place, processor) {

@@ -100,7 +100,7 @@ fn perf_event_output(run: &mut Run<'_, '_>, [context, map, flags, from, bytes]: 
             _ => return Ok(error(super::EFAULT)),
         }
     }
-    let processor = run.host.processor();
+    let processor = run.processor();
     let index = if flags & CURRENT == CURRENT { processor } else { flags as u32 };
     Ok(run.maps.perf_output(map, index, processor, record).map_or_else(MapError::result, |()| 0))
 }

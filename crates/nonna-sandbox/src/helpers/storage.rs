@@ -24,7 +24,7 @@ helper_table! {
     Helper::CGRP_STORAGE_DELETE.id() => delete,
     Helper::GET_LOCAL_STORAGE.id() => |run, [map, ..]| {
         let handle = handle(run, map)?;
-        let (group, processor) = (run.host.identity().cgroup, run.host.processor());
+        let (group, processor) = (run.host.identity().cgroup, run.processor());
         let found = run.maps.storage_for(handle, group, true, None, processor);
         found.map_err(|_| HelperError::Map(map))
     },

@@ -29,7 +29,7 @@ helper_table! {
     Helper::KTIME_GET_TAI_NS.id() => |run, _| Ok(run.host.clock_ns(Clock::Tai)),
     Helper::JIFFIES64.id() => |run, _| Ok(run.host.clock_ns(Clock::Monotonic) / TICK_NS),
     Helper::GET_PRANDOM_U32.id() => |run, _| Ok(run.host.random().into()),
-    Helper::GET_SMP_PROCESSOR_ID.id() => |run, _| Ok(run.host.processor().into()),
+    Helper::GET_SMP_PROCESSOR_ID.id() => |run, _| Ok(run.processor().into()),
     Helper::GET_NUMA_NODE_ID.id() => |_, _| Ok(0),
     Helper::GET_CURRENT_PID_TGID.id() => |run, _| {
         let who = run.host.identity();

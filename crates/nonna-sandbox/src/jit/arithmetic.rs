@@ -68,7 +68,10 @@ impl Compiler<'_> {
     fn simple(&mut self, width: Width, op: Binary, dst: Reg, src: Operand) {
         let dst_gpr = gpr(dst);
         match src {
-            Operand::Reg(src) => self.encoder.binary(size(width), op, dst_gpr, gpr(src)),
+            Operand::Reg(src) => {
+                self.encoder.binary(size(width), op, dst_gpr, gpr(src));
+                self.zero_flag = Some((dst, width));
+            }
             Operand::Imm(value) => {
                 let mut size = size(width);
                 if op == Binary::And && value >= 0 {
@@ -86,6 +89,7 @@ impl Compiler<'_> {
                     other => other,
                 };
                 self.encoder.binary_constant(size, op, dst_gpr, value);
+                self.zero_flag = Some((dst, if size == Size::Dword { Width::W32 } else { width }));
             }
         }
     }
@@ -155,6 +159,8 @@ impl Compiler<'_> {
                     self.simple(Width::W32, Binary::And, dst, Operand::Imm(mask));
                 }
             }
+            // By more than 2^63 nobody divides.
+            _ if self.has_bmi2 && by >> 63 == 0 => self.multiply_by_reciprocal(width, is_remainder, dst, by),
             _ if width == Width::W32 || self.upper_clear & bit(dst) != 0 && by <= u64::from(u32::MAX) => {
                 self.divide_by_reciprocal(is_remainder, dst, by as u32);
             }
@@ -163,6 +169,45 @@ impl Compiler<'_> {
                 self.divide_nonzero(width, is_remainder, false, dst);
             }
         }
+    }
+
+    /// Division by a constant that is no power of two: see [`Reciprocal`].
+    fn multiply_by_reciprocal(&mut self, width: Width, is_remainder: bool, dst: Reg, by: u64) {
+        let to = gpr(dst);
+        let is_narrow = width == Width::W32 || self.upper_clear & bit(dst) != 0;
+        if width == Width::W32 {
+            self.copy(Width::W32, dst, dst);
+        }
+        let Reciprocal { factor, shift, is_long } = Reciprocal::new(by, is_narrow);
+        self.encoder.constant(SCRATCH, factor);
+        if to != RDX {
+            self.encoder.mov(Size::Qword, SCRATCH_3, RDX);
+            self.encoder.mov(Size::Qword, RDX, to);
+        }
+        self.encoder.multiply_high(SCRATCH, SCRATCH);
+        if to != RDX {
+            self.encoder.mov(Size::Qword, RDX, SCRATCH_3);
+        }
+        if is_long {
+            // The factor has a bit more than fits: (n - high) / 2 + high is (n + high) / 2 without the carry.
+            self.encoder.mov(Size::Qword, SCRATCH_2, to);
+            self.encoder.binary(Size::Qword, Binary::Sub, SCRATCH_2, SCRATCH);
+            self.encoder.shift(Size::Qword, Shift::Shr, SCRATCH_2, 1);
+            self.encoder.binary(Size::Qword, Binary::Add, SCRATCH, SCRATCH_2);
+        }
+        if shift != 0 {
+            self.encoder.shift(Size::Qword, Shift::Shr, SCRATCH, shift);
+        }
+        if !is_remainder {
+            return self.encoder.mov(Size::Qword, to, SCRATCH);
+        }
+        let size = size(width);
+        match i32::try_from(by as i64) {
+            Ok(by) => self.encoder.multiply_constant(size, SCRATCH, SCRATCH, by),
+            // Below 2^32: a dividend of 32 bits, whose lower half is all there is.
+            Err(_) => self.encoder.multiply_constant(Size::Dword, SCRATCH, SCRATCH, by as u32 as i32),
+        }
+        self.encoder.binary(size, Binary::Sub, to, SCRATCH);
     }
 
     /// Division of 32 bits by a constant that is no power of two: the upper half of the product with the reciprocal, of
@@ -294,6 +339,69 @@ impl Compiler<'_> {
             }
             (_, 32) => self.encoder.swap_bytes(Size::Dword, to),
             (_, _) => self.encoder.swap_bytes(Size::Qword, to),
+        }
+    }
+}
+
+/// What to multiply a dividend with to divide it by `d`: the quotient is the upper half of the 128 bits of the product, shifted right.
+///
+/// With the factor 2^(64 + shift) / d rounded up, by an excess of e / d, the product is too large by n * e / d; the quotient is exact
+/// as long as that is below 2^(64 + shift) / d, so wherever n * e < 2^(64 + shift): for all n below 2^64 if e <= 2^shift, and for all below
+/// 2^32 with any e below 2^32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reciprocal {
+    factor: u64,
+    shift: u8,
+    /// The factor is 2^64 more, and one of the shifts is done on the way.
+    is_long: bool,
+}
+
+impl Reciprocal {
+    /// For a divisor that is no power of two; for dividends below 2^32 only, if so.
+    fn new(by: u64, is_narrow: bool) -> Self {
+        let factor = |shift: u32| (1u128 << (64 + shift)).div_ceil(by.into());
+        // Where a dividend has 32 bits and the divisor more, the quotient is 0, as the upper half of the product says.
+        if is_narrow && by <= u64::from(u32::MAX) {
+            return Reciprocal { factor: factor(0) as u64, shift: 0, is_long: false };
+        }
+        let most = u64::BITS - by.leading_zeros();
+        let excess = |shift: u32| factor(shift) * u128::from(by) - (1 << (64 + shift));
+        let shift = (0..most).find(|shift| shift_suffices(excess(*shift), *shift));
+        match shift {
+            Some(shift) => Reciprocal { factor: factor(shift) as u64, shift: shift as u8, is_long: false },
+            None => Reciprocal { factor: factor(most) as u64, shift: most as u8 - 1, is_long: true },
+        }
+    }
+}
+
+fn shift_suffices(excess: u128, shift: u32) -> bool {
+    excess <= 1 << shift
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn divide(by: u64, n: u64, is_narrow: bool) -> u64 {
+        let Reciprocal { factor, shift, is_long } = Reciprocal::new(by, is_narrow);
+        let high = ((u128::from(factor) * u128::from(n)) >> 64) as u64;
+        (if is_long { (n - high) / 2 + high } else { high }) >> shift
+    }
+
+    proptest! {
+        #[test]
+        fn a_reciprocal_divides_exactly(by in 3u64.., near in 0u64..3, n in any::<u64>(), bits in 0u32..64) {
+            let by = (by >> bits >> 1).max(3);
+            prop_assume!(!by.is_power_of_two());
+            // Just below and at multiples of the divisor, and at the ends.
+            let multiple = n / by * by;
+            for n in [n, n >> bits, multiple, multiple.wrapping_sub(near), multiple.wrapping_add(near), u64::MAX - near, near] {
+                prop_assert_eq!(divide(by, n, false), n / by);
+                let narrow = n & 0xffff_ffff;
+                prop_assert_eq!(divide(by, narrow, true), narrow / by);
+            }
         }
     }
 }

@@ -74,6 +74,8 @@ pub(super) struct Compiler<'p> {
     pub(super) layout: Layout,
     /// Registers whose upper half is known to be zero.
     pub(super) upper_clear: u16,
+    /// A register, and how much of it, that the zero flag was set by last.
+    pub(super) zero_flag: Option<(Reg, Width)>,
     /// Whether the budget is counted.
     pub(super) is_counted: bool,
     /// Whether the processor has the second set of bit manipulation instructions.
@@ -133,6 +135,7 @@ pub(super) fn compile(program: &Prepared, targets: &Targets) -> Compiled {
         encoder: Encoder::new(code),
         layout,
         upper_clear: 0,
+        zero_flag: None,
         is_counted: !program.ends(),
         has_bmi2: std::arch::is_x86_feature_detected!("bmi2"),
         unwind,
@@ -263,10 +266,17 @@ impl Compiler<'_> {
         let insns = self.program.insns();
         let n = match if self.blocks.effect(index).fuses() { self.fuse(index) } else { 0 } {
             0 => {
-                self.single(index, insns[index]);
+                let insn = insns[index];
+                if !matches!(insn, Insn::Jump { .. }) {
+                    self.zero_flag = None;
+                }
+                self.single(index, insn);
                 1
             }
-            n => n,
+            n => {
+                self.zero_flag = None;
+                n
+            }
         };
         for index in index..index + n {
             let effect = self.blocks.effect(index);
@@ -288,6 +298,7 @@ impl Compiler<'_> {
 
     fn begin_block(&mut self, index: usize) {
         self.upper_clear = 0;
+        self.zero_flag = None;
         let starts = self.blocks.functions.binary_search_by_key(&index, |function| function.entry).is_ok();
         if starts {
             self.function = self.blocks.function_of(index);
@@ -379,6 +390,12 @@ impl Compiler<'_> {
         self.encoder.binary_memory(Size::Dword, Binary::Sub, rounds, 1);
     }
 
+    /// Whether the zero flag says already whether a register is zero.
+    fn shows_zero(&self, register: Reg, width: Width) -> bool {
+        let is_shown = |(of, shown)| of == register && (shown == Width::W32 || width == Width::W64);
+        self.zero_flag.is_some_and(is_shown)
+    }
+
     fn jump_if(&mut self, index: usize, width: Width, op: JumpOp, dst: Reg, src: Operand) {
         let mut width = width;
         let operands = bit(dst) | if let Operand::Reg(src) = src { bit(src) } else { 0 };
@@ -393,6 +410,7 @@ impl Compiler<'_> {
         match (op, src) {
             (JumpOp::Set, Operand::Reg(src)) => self.encoder.test(size, left, gpr(src)),
             (JumpOp::Set, Operand::Imm(value)) => self.encoder.test_constant(size, left, value),
+            (JumpOp::Eq | JumpOp::Ne, Operand::Imm(0)) if self.shows_zero(dst, width) => {}
             (_, Operand::Imm(0)) => self.encoder.test(size, left, left),
             (_, Operand::Imm(value)) => self.encoder.binary_constant(size, Binary::Cmp, left, value),
             (_, Operand::Reg(src)) => self.encoder.binary(size, Binary::Cmp, left, gpr(src)),

@@ -480,6 +480,15 @@ impl Encoder {
         insn.end();
     }
 
+    /// The upper half of the product of `rdx` and `src` (BMI2): no flags.
+    pub(super) fn multiply_high(&mut self, dst: Gpr, src: Gpr) {
+        let mut insn = self.begin();
+        Self::vex(&mut insn, 2, Size::Qword, 3, dst, dst, src);
+        insn.byte(0xf6);
+        insn.registers(dst.0, src);
+        insn.end();
+    }
+
     /// `dst *= src`
     pub(super) fn multiply(&mut self, size: Size, dst: Gpr, src: Gpr) {
         let mut insn = self.begin();

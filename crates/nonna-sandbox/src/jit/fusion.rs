@@ -71,6 +71,10 @@ impl Compiler<'_> {
             self.rotate(&rotation);
             return 4;
         }
+        if let Some(rotation) = self.rotation_of_copies(index, copy, from) {
+            self.rotate(&rotation);
+            return 5;
+        }
         let Some(second) = self.next(index + 1).filter(|second| second.dst == copy.dst) else { return 0 };
         if !copy.suffices(second.width) || !self.blocks.is_live_after(index + 1, copy.dst) {
             return 0;
@@ -183,6 +187,36 @@ impl Compiler<'_> {
             && join.suffices(width);
         let Operand::Reg(joined) = join.src else { return None };
         let is_whole = both.contains(&(join.dst, joined)) && !self.blocks.is_live_after(index + 3, joined);
+        (fits && is_whole).then_some(Rotation { width, dst: join.dst, src: from, by: left })
+    }
+
+    /// A copy and a shift of it, another copy and a shift in the opposite direction, and the two put together: the original stays.
+    fn rotation_of_copies(&self, index: usize, copy: Alu, from: Reg) -> Option<Rotation> {
+        let (one, second) = (self.next(index + 1)?, self.next(index + 2)?);
+        let (other, join) = (self.next(index + 3)?, self.next(index + 4)?);
+        let (width, again) = (one.width, Operand::Reg(from));
+        let bits = if width == Width::W64 { 64 } else { 32 };
+        let (left, right) = match one.op {
+            AluOp::Lsh => (one.amount(AluOp::Lsh)?, other.amount(AluOp::Rsh)?),
+            _ => (other.amount(AluOp::Lsh)?, one.amount(AluOp::Rsh)?),
+        };
+        let copies = [copy.dst, second.dst];
+        let fits = second.op == AluOp::Mov
+            && second.src == again
+            && !copies.contains(&from)
+            && copies == [one.dst, other.dst]
+            && copies[0] != copies[1]
+            && other.width == width
+            && copy.suffices(width)
+            && second.suffices(width)
+            && left + right == bits
+            && matches!(join.op, AluOp::Or | AluOp::Add | AluOp::Xor)
+            && join.suffices(width);
+        let Operand::Reg(joined) = join.src else { return None };
+        let is_whole = copies.contains(&join.dst)
+            && copies.contains(&joined)
+            && joined != join.dst
+            && !self.blocks.is_live_after(index + 4, joined);
         (fits && is_whole).then_some(Rotation { width, dst: join.dst, src: from, by: left })
     }
 

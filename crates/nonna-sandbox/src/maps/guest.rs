@@ -10,7 +10,7 @@ use super::hash::Table;
 use super::{Body, Map, MapHandle, Maps, Update, array_index};
 use crate::host::Host;
 use crate::memory::{AccessFault, Regions};
-use crate::run::Run;
+use crate::run::{Processor, Run};
 
 /// How machine code may look something up without a helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,11 @@ pub extern "C" fn lookup_number(map: u64, key: u64, _: u64, _: u64, _: u64, run:
     }
     let Some(slot) = hash.find_number(key) else { return 0 };
     hash.mark(slot);
-    let processor = if hash.is_per_cpu() { run.host.processor() } else { 0 };
+    if !hash.is_per_cpu() {
+        return hash.value_address(slot, 0);
+    }
+    let processor = run.processor();
+    let Ok(Map { body: Body::Hash(hash), .. }) = run.maps.get(handle) else { return 0 };
     hash.value_address(slot, processor)
 }
 
@@ -84,7 +88,7 @@ impl Maps {
         map: MapHandle,
         key: u64,
         memory: &Regions<'_>,
-        host: &mut dyn Host,
+        (processor, host): (&mut Processor, &mut dyn Host),
     ) -> Option<Result<u64, AccessFault>> {
         let read = || {
             let mut bytes = [0; 4];
@@ -92,14 +96,14 @@ impl Maps {
         };
         match &mut self.get_mut(map).ok()?.body {
             Body::Array(array) => Some(read().map(|index| {
-                let processor = if array.is_per_cpu() { host.processor() } else { 0 };
+                let processor = if array.is_per_cpu() { processor.number(host) } else { 0 };
                 array.value_address(index, processor).unwrap_or(0)
             })),
             Body::Hash(hash) if hash.key_bytes() == 4 && !hash.holds_references() => {
                 Some(read().map(|key| {
                     let Some(slot) = hash.find_number(u64::from(key.to_le())) else { return 0 };
                     hash.mark(slot);
-                    let processor = if hash.is_per_cpu() { host.processor() } else { 0 };
+                    let processor = if hash.is_per_cpu() { processor.number(host) } else { 0 };
                     hash.value_address(slot, processor)
                 }))
             }

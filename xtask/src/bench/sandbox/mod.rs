@@ -14,6 +14,7 @@ mod kernel;
 mod ours;
 mod peers;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -116,11 +117,18 @@ pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
         footprint::tell(&folder, kind)?;
         return Ok(ExitCode::SUCCESS);
     }
+    // What is missing, and to how many programs.
+    let mut missing: BTreeMap<String, usize> = BTreeMap::new();
+    let built =
+        if options.without_peers { Err(anyhow::anyhow!("as asked")) } else { peers::build(workspace) };
     stay_on_one_processor();
-    let mut missing = Vec::new();
-    let peers =
-        if options.without_peers { Err(anyhow::anyhow!("as asked")) } else { Peers::start(workspace) };
-    let mut peers = peers.map_err(|error| missing.push(format!("no peers: {error:#}"))).ok();
+    let mut peers = match built.and_then(Peers::start) {
+        Ok(peers) => Some(peers),
+        Err(error) => {
+            missing.insert(format!("peers and native code: {error:#}"), 0);
+            None
+        }
+    };
     let kernel = Kernel::new();
     println!("load of the machine: {}", load());
     println!(
@@ -142,7 +150,9 @@ pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
         let row =
             case.measure(&kernel, peers.as_mut(), options).with_context(|| format!("program {name}"))?;
         println!("{row}");
-        missing.extend(row.missing.iter().map(|reason| format!("{name}: {reason}")));
+        for reason in &row.missing {
+            *missing.entry(reason.clone()).or_default() += 1;
+        }
         rows.push(row);
     }
     println!();
@@ -150,10 +160,9 @@ pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     compilation::print(&folder, peers.as_mut(), options.rounds)?;
     footprint::print()?;
     println!("\nload of the machine: {}", load());
-    missing.sort();
-    missing.dedup();
-    for reason in missing {
-        println!("missing: {reason}");
+    for (reason, n_programs) in missing {
+        let programs = if n_programs == 0 { String::new() } else { format!(" ({n_programs} programs)") };
+        println!("missing: {reason}{programs}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -15,50 +16,87 @@ const MEMORY_BYTES: usize = 4096;
 /// The source register of a 64-bit constant that means a place in a map's value (`BPF_PSEUDO_MAP_VALUE`).
 const MAP_VALUE: u64 = 2;
 
-/// The process.
+/// Builds the process and says where it lies.
+pub fn build(workspace: &Workspace) -> Result<PathBuf> {
+    let target = workspace.metadata.target_directory.join("peers");
+    let manifest = workspace.root.join("xtask/peers/sandbox-peers/Cargo.toml");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--quiet", "--locked", "--manifest-path"])
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(&target)
+        .status()
+        .context("run cargo build")?;
+    ensure!(status.success(), "they do not build");
+    Ok(target.join("release/sandbox-peers").into_std_path_buf())
+}
+
+/// The process, which is started again when it has crashed.
 pub struct Peers {
+    path: PathBuf,
+    process: Process,
+}
+
+struct Process {
     child: Child,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
+    has_crashed: bool,
 }
 
-impl Peers {
-    /// Builds the process and starts it.
-    pub fn start(workspace: &Workspace) -> Result<Self> {
-        let target = workspace.metadata.target_directory.join("peers");
-        let manifest = workspace.root.join("xtask/peers/sandbox-peers/Cargo.toml");
-        let status = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--quiet", "--locked", "--manifest-path"])
-            .arg(manifest)
-            .arg("--target-dir")
-            .arg(&target)
-            .status()
-            .context("run cargo build")?;
-        ensure!(status.success(), "they do not build");
-        let mut child = Command::new(target.join("release/sandbox-peers"))
+impl Process {
+    fn start(path: &Path) -> Result<Self> {
+        let mut child = Command::new(path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .context("start them")?;
+            .context("start the peers")?;
         let requests = child.stdin.take().context("it has an input")?;
         let answers = BufReader::new(child.stdout.take().context("it has an output")?);
-        Ok(Peers { child, requests, answers })
+        Ok(Process { child, requests, answers, has_crashed: false })
+    }
+
+    /// The answer to a request; empty if there is none.
+    fn ask(&mut self, request: &str) -> std::io::Result<String> {
+        writeln!(self.requests, "{request}")?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It holds nothing that is worth a farewell.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Peers {
+    /// Starts the process.
+    pub fn start(path: PathBuf) -> Result<Self> {
+        Ok(Peers { process: Process::start(&path)?, path })
     }
 
     fn ask(&mut self, request: &str) -> Result<String> {
-        writeln!(self.requests, "{request}").context("it has ended")?;
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer)?;
+        let answer = self.process.ask(request).unwrap_or_default();
         let answer = answer.trim();
+        if answer.is_empty() {
+            self.process.has_crashed = true;
+            bail!("it crashes, or has crashed");
+        }
         match answer.strip_prefix("error ") {
             Some(error) => bail!("{error}"),
-            None if answer.is_empty() => bail!("it has crashed"),
             None => Ok(answer.to_owned()),
         }
     }
 
     /// Hands a program over under a name.
     pub fn program(&mut self, name: &str, object: &Object) -> Result<()> {
+        if self.process.has_crashed {
+            self.process = Process::start(&self.path)?;
+        }
         let memory = object.maps.iter().find_map(|map| map.initial_value.clone());
         let memory = hex(&memory.unwrap_or_else(|| vec![0; MEMORY_BYTES]));
         let code: Vec<u8> = slots(object)?.into_iter().flat_map(u64::to_le_bytes).collect();
@@ -76,14 +114,6 @@ impl Peers {
     /// The time of the best of so many compilations, in nanoseconds.
     pub fn compile(&mut self, engine: Engine, name: &str, times: u32) -> Result<f64> {
         Ok(self.ask(&format!("compile {} {name} {times}", engine.name()))?.parse()?)
-    }
-}
-
-impl Drop for Peers {
-    fn drop(&mut self) {
-        // It holds nothing that is worth a farewell.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -82,7 +82,8 @@ pub(crate) fn check(object: &Object, program: &Program, extent: Extent) -> Vec<D
     checked.diagnostics
 }
 
-/// Bytes of stack that a program uses over its deepest chain of calls, as kernels count them: each frame in steps of 32.
+/// Bytes of stack that a program uses over its deepest chain of calls, as kernels that compile programs count them: each frame in
+/// steps of 16.
 pub fn stack_bytes(program: &Program) -> u32 {
     let slots = SlotMap::new(&program.insns);
     let functions = Functions::find(&program.insns, &slots);

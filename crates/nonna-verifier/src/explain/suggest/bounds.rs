@@ -23,8 +23,8 @@ pub(super) fn index_candidates(case: &Case<'_>) -> Vec<Candidate> {
 struct Displaced {
     /// The number.
     index: NodeIdx,
-    /// The instruction that adds it, and its visit.
-    sum: (usize, u32),
+    /// The instruction that adds it.
+    sum: usize,
     /// The largest value of it that keeps the access inside.
     most: i64,
 }
@@ -43,8 +43,7 @@ impl Displaced {
             };
             let size = room(case, &pointer)?;
             let index = trace.registers[usize::from(index.number())];
-            let visit = trace.visits.len().checked_sub(1)? as u32;
-            return Some(Displaced { index, sum: (at, visit), most: size.checked_sub(1)? });
+            return Some(Displaced { index, sum: at, most: size.checked_sub(1)? });
         }
         let wanted = case.failure.wanted?;
         let mut end = i64::from(wanted.offset) + i64::from(wanted.bytes);
@@ -67,7 +66,7 @@ impl Displaced {
             let start = found.inputs.into_iter().find(|input| *input != index)?;
             let offset = fixed_offset(case, trace, start).unwrap_or(pointer.offset);
             let most = room(case, &Pointer { offset, ..pointer })?.checked_sub(end)?;
-            return Some(Displaced { index, sum: (trace.insn_of(found), found.visit), most });
+            return Some(Displaced { index, sum: trace.insn_of(found), most });
         }
         None
     }
@@ -75,7 +74,7 @@ impl Displaced {
     /// The index as the source has it: before it was scaled to bytes.
     fn unscaled(&self, case: &Case<'_>, trace: &Trace) -> Scaled {
         let mut node = trace.origin(self.index);
-        let mut found = Scaled { at: self.sum.0, scale: 1, width: Width::W64 };
+        let mut found = Scaled { at: self.sum, scale: 1, width: Width::W64 };
         while let Some(made) = trace.node(node).filter(|made| made.made == Made::Calculated) {
             let (insn, input) = (trace.insn_of(made), trace.origin(made.inputs[0]));
             let by = trace.node(made.inputs[1]).and_then(|by| by.constant);
@@ -109,8 +108,8 @@ impl Displaced {
         let source = self.unscaled(case, trace);
         let mut found = Vec::new();
         found.extend(self.candidate(case, trace, source, true));
-        if source.at != self.sum.0 {
-            let bytes = Scaled { at: self.sum.0, scale: 1, width: Width::W64 };
+        if source.at != self.sum {
+            let bytes = Scaled { at: self.sum, scale: 1, width: Width::W64 };
             found.extend(self.candidate(case, trace, bytes, false));
         }
         found
@@ -119,7 +118,7 @@ impl Displaced {
     /// Bounds the register that an instruction scales or adds; the source's name for it is that of the index, if it is one.
     fn candidate(&self, case: &Case<'_>, trace: &Trace, scaled: Scaled, is_index: bool) -> Option<Candidate> {
         let register = match case.shape.insns[scaled.at] {
-            Insn::Alu { dst, .. } if scaled.at != self.sum.0 => dst,
+            Insn::Alu { dst, .. } if scaled.at != self.sum => dst,
             Insn::Alu { dst, src: Operand::Reg(src), .. } => {
                 let place = trace.node(self.index).map(|node| node.place);
                 let holds = |register: Reg| place == Some(Place::Register(register.number()));
@@ -127,10 +126,14 @@ impl Displaced {
             }
             _ => return None,
         };
-        let leave = leave(case, self.sum.0);
+        let leave = leave(case, self.sum);
         let most = (self.most >= 0).then(|| self.most / scaled.scale)?;
         let named = |insn: usize| case.line(insn).and_then(|line| line.index());
-        let name = named(case.failure.insn).or_else(|| named(scaled.at)).filter(|_| is_index);
+        // On another line the failing line's index need not be there yet.
+        let number = |insn: usize| case.line(insn).map(|line| line.number);
+        let is_same_line = number(case.failure.insn) == number(scaled.at);
+        let name = named(scaled.at).filter(|_| is_index);
+        let name = name.or_else(|| named(case.failure.insn).filter(|_| is_index && is_same_line));
         let condition = name.map(|name| {
             let cast = if is_unsigned(case, trace, self.index) { "" } else { "(__u64)" };
             format!("{cast}{name} > {most}")

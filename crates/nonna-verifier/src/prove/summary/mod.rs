@@ -7,6 +7,9 @@
 //! compares it or not. Everything that this file finds is checked again at each way back, so a wrong guess costs
 //! time and nothing else.
 
+mod bounds;
+mod place;
+
 use std::rc::Rc;
 
 use super::Prover;
@@ -16,9 +19,10 @@ use super::flow::NO_LOOP;
 use super::state::{Content, State};
 use super::step::Callback;
 use super::value::{Id, Merge, Progress, Renaming, Value};
-use crate::numbers::Scalar;
 use crate::slugs;
-use nonna_bpf::Width;
+
+use bounds::{bound_even_values, bound_trips, note_moves};
+use place::{Location, locations, progress_at, replace_numbers, value_at, value_at_mut};
 
 pub(crate) type InstanceIdx = u32;
 
@@ -35,14 +39,6 @@ const MAX_TRIES: u32 = 10;
 const MAX_TRIPS: u128 = 1 << 33;
 /// Rounds that the machine allows where it counts them itself (`BPF_MAX_LOOPS`).
 const MACHINE_ROUNDS: u64 = 1 << 23;
-
-/// Where a value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Location {
-    frame: u8,
-    /// A register below 10, else 10 and the slot.
-    index: u16,
-}
 
 /// A value that moves in one direction each round.
 #[derive(Debug, Clone, Copy)]
@@ -522,111 +518,6 @@ fn thresholds(ends: &[u64]) -> Vec<u64> {
     all
 }
 
-/// Adds what a walk showed of how values move. Of a guess that is too wide it says nothing if a value got lost: it may have
-/// wrapped only there.
-fn note_moves(moves: &mut Moves, bases: &[(Location, Id)], backs: &[State], is_narrow: bool) {
-    for back in backs {
-        for (location, base) in bases {
-            let moved = value_at(back, *location).map(Value::progress).filter(|moved| moved.base == *base);
-            match moves.iter_mut().find(|(place, _)| place == location) {
-                None => moves.push((*location, moved.map(|moved| Progress { base: 1, ..moved }))),
-                Some((_, known)) => {
-                    *known = match (*known, moved) {
-                        (Some(known), Some(moved)) => {
-                            let both = known.join(Progress { base: 1, ..moved });
-                            (both.base != 0).then_some(both)
-                        }
-                        (known, None) if !is_narrow => known,
-                        _ => None,
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Finds the value that bounds the rounds most tightly.
-fn bound_trips(guess: &mut Guess, entry: &State) {
-    for (location, moved) in &guess.moves {
-        let Some(moved) = moved.filter(|moved| moved.low > 0 || moved.high < 0) else { continue };
-        let (Some(head), Some(first)) = (value_at(&guess.state, *location), value_at(entry, *location))
-        else {
-            continue;
-        };
-        let (Some(head), Some(first)) = (whole(head), whole(first)) else { continue };
-        let (head, first) = (head.ranges(Width::W64), first.ranges(Width::W64));
-        let (least, most, from, to) = if moved.signed {
-            (
-                i128::from(first.signed_min),
-                i128::from(first.signed_max),
-                i128::from(head.signed_min),
-                i128::from(head.signed_max),
-            )
-        } else {
-            (
-                i128::from(first.unsigned_min),
-                i128::from(first.unsigned_max),
-                i128::from(head.unsigned_min),
-                i128::from(head.unsigned_max),
-            )
-        };
-        let trips = if moved.low > 0 {
-            (to - least).max(0) / i128::from(moved.low)
-        } else {
-            (most - from).max(0) / -i128::from(moved.high)
-        };
-        let trips = trips.unsigned_abs();
-        if trips < guess.trips {
-            (guess.trips, guess.ranking) = (trips, Some(*location));
-        }
-    }
-}
-
-/// Bounds what moves evenly by the number of rounds; whether that says more than was known.
-fn bound_even_values(guess: &mut Guess, entry: &State) -> bool {
-    let Some(ranking) = guess.ranking.filter(|_| guess.trips <= MAX_TRIPS) else { return false };
-    let mut found = Vec::new();
-    for (location, moved) in &guess.moves {
-        let Some(moved) = moved.filter(|_| *location != ranking) else { continue };
-        let (Some(first), Some(head)) = (value_at(entry, *location), value_at(&guess.state, *location))
-        else {
-            continue;
-        };
-        let (Some(first), Some(known)) = (whole(first), whole(head)) else { continue };
-        let Some(reached) = reached(&first, moved, guess.trips) else { continue };
-        let Some(both) = known.meet(&reached).filter(|both| *both != known) else { continue };
-        found.push((*location, moved.low, moved.high, both));
-    }
-    for (location, low, high, scalar) in &found {
-        guess.even.push((*location, *low, *high));
-        if let Some(value) = value_at_mut(&mut guess.state, *location) {
-            set_whole(value, *scalar);
-        }
-    }
-    !found.is_empty()
-}
-
-/// What a value can be after at most `trips` moves.
-fn reached(first: &Scalar, moved: Progress, trips: u128) -> Option<Scalar> {
-    let trips = i128::try_from(trips).ok()?;
-    let down = (i128::from(moved.low).min(0)).checked_mul(trips)?;
-    let up = (i128::from(moved.high).max(0)).checked_mul(trips)?;
-    let ranges = first.ranges(Width::W64);
-    let range = if moved.signed {
-        let least = i64::try_from(i128::from(ranges.signed_min) + down).ok()?;
-        Scalar::signed_range(least, i64::try_from(i128::from(ranges.signed_max) + up).ok()?)?
-    } else {
-        let least = u64::try_from((i128::from(ranges.unsigned_min) + down).max(0)).ok()?;
-        Scalar::range(least, u64::try_from(i128::from(ranges.unsigned_max) + up).ok()?)?
-    };
-    if moved.low != moved.high || moved.signed {
-        return Some(range);
-    }
-    let step = crate::numbers::Stride::new(moved.low.unsigned_abs(), first.stride().residue());
-    let stride = first.stride().join(crate::numbers::Stride::new(step.modulus(), ranges.unsigned_min));
-    range.meet(&Scalar::with_stride(stride)).or(Some(range))
-}
-
 /// Whether the machine itself bounds the rounds between two states: an iterator went on, or `may_goto` counted.
 fn machine_bounds(head: &State, back: &State) -> bool {
     if back.may_goto_rounds > head.may_goto_rounds {
@@ -641,86 +532,6 @@ fn machine_bounds(head: &State, back: &State) -> bool {
             _ => false,
         })
     })
-}
-
-/// The number that a value is, or the displacement of a pointer.
-fn whole(value: &Value) -> Option<Scalar> {
-    match value {
-        Value::Uninit => None,
-        Value::Number(number) => Some(number.scalar),
-        Value::Pointer(pointer) => Some(super::value::displacement(pointer)),
-    }
-}
-
-fn set_whole(value: &mut Value, scalar: Scalar) {
-    match value {
-        Value::Uninit => {}
-        Value::Number(number) => number.scalar = scalar,
-        Value::Pointer(pointer) => (pointer.offset, pointer.variable) = (0, scalar),
-    }
-}
-
-/// Makes a value's numbers those of another of its kind.
-fn replace_numbers(value: &mut Value, other: &Value) {
-    if std::mem::discriminant(value) != std::mem::discriminant(other) {
-        return;
-    }
-    let progress = value.progress();
-    match (&mut *value, other) {
-        (Value::Number(number), Value::Number(other)) => *number = *other,
-        (Value::Pointer(pointer), Value::Pointer(other)) if pointer.kind == other.kind => {
-            (pointer.offset, pointer.variable) = (other.offset, other.variable);
-        }
-        _ => {}
-    }
-    if let Some(place) = value.progress_mut() {
-        *place = progress;
-    }
-}
-
-fn locations(state: &State) -> Vec<Location> {
-    let mut found = Vec::new();
-    for (depth, frame) in state.frames.iter().enumerate() {
-        let frame_index = depth as u8;
-        for (number, value) in frame.registers.iter().enumerate() {
-            if *value != Value::Uninit {
-                found.push(Location { frame: frame_index, index: number as u16 });
-            }
-        }
-        for (index, slot) in frame.slots.iter().enumerate() {
-            if slot.spilled().is_some() {
-                found.push(Location { frame: frame_index, index: 10 + index as u16 });
-            }
-        }
-    }
-    found
-}
-
-fn value_at(state: &State, location: Location) -> Option<&Value> {
-    let frame = state.frames.get(usize::from(location.frame))?;
-    match usize::from(location.index) {
-        register @ ..10 => frame.registers.get(register),
-        slot => frame.slots.get(slot - 10)?.spilled(),
-    }
-}
-
-fn value_at_mut(state: &mut State, location: Location) -> Option<&mut Value> {
-    let depth = usize::from(location.frame);
-    if depth >= state.frames.len() {
-        return None;
-    }
-    let frame = state.frame_at(depth);
-    match usize::from(location.index) {
-        register @ ..10 => frame.registers.get_mut(register),
-        slot => match &mut frame.slots.get_mut(slot - 10)?.content {
-            Content::Value(value) => Some(value),
-            _ => None,
-        },
-    }
-}
-
-fn progress_at(state: &mut State, location: Location) -> Option<&mut Progress> {
-    value_at_mut(state, location)?.progress_mut()
 }
 
 impl State {

@@ -105,6 +105,8 @@ pub(super) struct Trace {
     pub(super) registers: [NodeIdx; 11],
     /// What the bytes of each frame are at the end, from its lowest on.
     frames: Vec<Vec<NodeIdx>>,
+    /// By node, the value that it is a copy of, or was made of by adding constants: paths are long, and many nodes are asked for it.
+    bases: Vec<NodeIdx>,
 }
 
 impl Trace {
@@ -121,7 +123,8 @@ impl Trace {
         walk.run(start as usize, failure.insn)?;
         let registers = walk.frames.last()?.registers;
         let frames = walk.frames.into_iter().map(|frame| frame.bytes).collect();
-        Some(Trace { visits: walk.visits, nodes: walk.nodes, registers, frames })
+        let bases = bases(&walk.nodes);
+        Some(Trace { visits: walk.visits, nodes: walk.nodes, registers, frames, bases })
     }
 
     pub(super) fn node(&self, node: NodeIdx) -> Option<&Node> {
@@ -167,7 +170,7 @@ impl Trace {
 
     /// As [`Trace::origin`], before constants were added to it too.
     pub(super) fn base(&self, node: NodeIdx) -> NodeIdx {
-        self.displaced(node).0
+        self.bases.get(node as usize).copied().unwrap_or(node)
     }
 
     /// The base of a value, and what was added to it since; the latter only where it was added and nothing else done.
@@ -198,4 +201,25 @@ pub(super) fn map_at(program: &Program, slot: u32) -> Option<nonna_bpf::MapIdx> 
             _ => None,
         }
     })
+}
+
+/// What [`Trace::base`] answers, for all nodes at once: each is made of nodes that were there before.
+fn bases(nodes: &[Node]) -> Vec<NodeIdx> {
+    let mut bases: Vec<NodeIdx> = Vec::with_capacity(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
+        let is_constant = |input: NodeIdx| nodes.get(input as usize).map(|node| node.constant.is_some());
+        let follows = match node.made {
+            Made::Copied | Made::Spilled | Made::Filled | Made::Passed | Made::Handed => true,
+            Made::Calculated => {
+                is_constant(node.inputs[1]) == Some(true) && is_constant(node.inputs[0]) == Some(false)
+            }
+            _ => false,
+        };
+        let own = index as NodeIdx;
+        bases.push(match bases.get(node.inputs[0] as usize) {
+            Some(base) if follows => *base,
+            _ => own,
+        });
+    }
+    bases
 }

@@ -61,6 +61,8 @@ pub(super) struct Compiled {
     pub(super) entries: Vec<(usize, u32)>,
     /// As in [`Blocks`]: the main function is entered as a function of C then, and there is no other entrance.
     pub(super) quiet: Option<usize>,
+    /// Whether anything in the program can come by a frame's address.
+    pub(super) has_frames: bool,
     /// Memory for the next program.
     lists: (Vec<Effect>, Vec<u16>),
 }
@@ -156,7 +158,8 @@ pub(super) fn compile(program: &Prepared, targets: &Targets) -> Compiled {
     let code = compiler.layout.finish(compiler.encoder);
     let entries = entries.into_iter().map(|(entry, label)| (entry, code.position(label))).collect();
     let quiet = compiler.blocks.quiet;
-    Compiled { code, entries, quiet, lists: compiler.blocks.into_lists() }
+    let has_frames = compiler.is_counted || compiler.blocks.used & bit(Reg::R10) != 0;
+    Compiled { code, entries, quiet, has_frames, lists: compiler.blocks.into_lists() }
 }
 
 impl Compiler<'_> {

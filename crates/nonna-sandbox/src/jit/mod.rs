@@ -80,6 +80,8 @@ pub struct Code {
     ends: bool,
     /// Where the code looks at no run, how many frames it uses at most.
     quiet: Option<usize>,
+    /// Whether the program has its frame pointer anywhere.
+    has_frames: bool,
     given: Given,
     /// Keeps the values there whose addresses stand in the code.
     values: Values,
@@ -103,7 +105,7 @@ impl Code {
             compiled.entries.iter().map(|(insn, offset)| (*insn, pages.address(*offset))).collect();
         let main = addresses.first().map_or_else(|| pages.address(0), |(_, address)| *address);
         targets.addresses.set(addresses).expect("the targets are new");
-        let quiet = compiled.quiet;
+        let (quiet, has_frames) = (compiled.quiet, compiled.has_frames);
         compiled.leave_memory();
         Ok(Code {
             pages,
@@ -111,6 +113,7 @@ impl Code {
             main,
             ends: program.ends(),
             quiet,
+            has_frames,
             given: program.given(),
             values: program.values().clone(),
         })
@@ -154,7 +157,11 @@ impl Engine for Code {
             }
             return self.pages.enter_quietly(arguments, self.main, run.memory.frame_pointer(depth));
         }
-        let Some(frame_pointer) = run.memory.open_frame(depth) else {
+        let frame_pointer = match self.has_frames {
+            true => run.memory.open_frame(depth),
+            false => (depth < MAX_FRAMES).then(|| run.memory.frame_pointer(depth)),
+        };
+        let Some(frame_pointer) = frame_pointer else {
             run.fault(entry, FaultKind::CallDepth);
             return 0;
         };
@@ -164,7 +171,9 @@ impl Engine for Code {
         };
         run.depth = depth + 1;
         let result = self.pages.enter(arguments, run, function, frame_pointer);
-        run.memory.close_frames(depth);
+        if self.has_frames {
+            run.memory.close_frames(depth);
+        }
         run.depth = depth;
         result
     }

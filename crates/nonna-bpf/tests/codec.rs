@@ -2,7 +2,7 @@
 
 use nonna_bpf::{
     AluOp, AtomicOp, Callee, DecodeErrorKind, Endian, Field, Imm64, Insn, IsaLevel, JumpOp, MemSize, Operand,
-    Reg, SlotMap, Width, decode, decode_slots, encode, encode_slots,
+    Reg, SlotMap, Width, assemble, decode, decode_slots, encode, encode_slots,
 };
 use proptest::prelude::*;
 use strategies::insn;
@@ -250,4 +250,23 @@ fn levels_follow_the_compilers() {
     assert_eq!(Insn::GotoLong { offset: 0 }.isa_level(), IsaLevel::V4);
     assert_eq!(Insn::Endian { kind: Endian::Swap, dst: Reg::R1, bits: 16 }.isa_level(), IsaLevel::V4);
     assert_eq!(Insn::Endian { kind: Endian::Be, dst: Reg::R1, bits: 16 }.isa_level(), IsaLevel::V1);
+}
+
+#[test]
+fn targets_are_found_by_slots_whatever_lies_between() {
+    let insns =
+        assemble("r0 = 1\nr1 = 5 ll\nr0 = 2\nr0 = 3\nr2 = 6 ll\nr3 = 7 ll\nexit").expect("the text is right");
+    let slots = SlotMap::new(&insns);
+    let n_slots = i64::from(slots.n_slots());
+    for from in 0..insns.len() {
+        for slot in -2..n_slots + 2 {
+            let offset = slot - i64::from(slots.slot(from)) - 1;
+            let expected = (0..insns.len()).find(|index| i64::from(slots.slot(*index)) == slot);
+            let found = slots.target(from, i32::try_from(offset).expect("a short program"));
+            assert_eq!(found, expected, "slot {slot} from {from}");
+        }
+    }
+    for offset in [i32::MIN, i32::MAX] {
+        assert_eq!(slots.target(0, offset), None);
+    }
 }

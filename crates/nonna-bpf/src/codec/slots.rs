@@ -51,7 +51,13 @@ impl SlotMap {
     /// (`kernel/bpf/verifier.c`, `add_subprog_and_kfunc`).
     pub fn target(&self, index: usize, offset: i32) -> Option<usize> {
         let next = i64::from(*self.starts.get(index)?) + 1;
-        self.index(u32::try_from(next + i64::from(offset)).ok()?)
+        let slot = u32::try_from(next + i64::from(offset)).ok()?;
+        // Where no load of two slots lies between, offsets count instructions.
+        let near = usize::try_from(index as i64 + 1 + i64::from(offset)).unwrap_or(usize::MAX);
+        if self.starts.get(near) == Some(&slot) {
+            return (near + 1 < self.starts.len()).then_some(near);
+        }
+        self.index(slot)
     }
 
     /// The offset by which instruction `from` reaches instruction `to`, as [`SlotMap::target`] counts.

@@ -63,11 +63,15 @@ impl Object {
     }
 }
 
-/// A text in which every line stands where it stood, and where each begins; `None` where it would be longer than `most` bytes.
+/// Most lines of one file. A number of lines costs a file nothing to claim, and whoever shows a place in the text looks at each of them.
+const LINES_MAX: usize = 1 << 18;
+
+/// A text in which every line stands where it stood, and where each begins; `None` where it would be longer than `most` bytes or have
+/// more than [`LINES_MAX`] lines.
 fn text_of(lines: &BTreeMap<u32, &str>, most: usize) -> Option<(String, Vec<u32>)> {
     let last = *lines.keys().next_back()? as usize;
     let bytes = last + lines.values().map(|line| line.len()).sum::<usize>();
-    if bytes > most {
+    if bytes > most || last > LINES_MAX {
         return None;
     }
     let (mut text, mut starts) = (String::with_capacity(bytes), Vec::with_capacity(last));

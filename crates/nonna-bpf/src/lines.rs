@@ -63,15 +63,17 @@ impl Object {
     }
 }
 
-/// Most lines of one file. A number of lines costs a file nothing to claim, and whoever shows a place in the text looks at each of them.
-const LINES_MAX: usize = 1 << 18;
+/// Lines of one file beyond which none is shown. A number of lines costs a file nothing to claim, and whoever shows a place in the text
+/// looks at each of them.
+const LINES_MAX: u32 = 1 << 18;
 
-/// A text in which every line stands where it stood, and where each begins; `None` where it would be longer than `most` bytes or have
-/// more than [`LINES_MAX`] lines.
+/// A text in which every line stands where it stood, and where each begins; `None` where it would be longer than `most` bytes. Lines
+/// beyond [`LINES_MAX`] are left out.
 fn text_of(lines: &BTreeMap<u32, &str>, most: usize) -> Option<(String, Vec<u32>)> {
-    let last = *lines.keys().next_back()? as usize;
-    let bytes = last + lines.values().map(|line| line.len()).sum::<usize>();
-    if bytes > most || last > LINES_MAX {
+    let shown = || lines.range(..=LINES_MAX);
+    let last = *shown().next_back()?.0 as usize;
+    let bytes = last + shown().map(|(_, line)| line.len()).sum::<usize>();
+    if bytes > most {
         return None;
     }
     let (mut text, mut starts) = (String::with_capacity(bytes), Vec::with_capacity(last));
@@ -159,7 +161,8 @@ mod tests {
         });
         let mut sources = Sources::new();
         object.locate_lines(&mut sources);
-        assert_eq!(object.programs[0].locations.len(), 2);
+        // The line of millions is left out, that with line ends in it is not.
+        assert_eq!(object.programs[0].locations.len(), 1);
         assert!(sources.iter().map(|(_, source)| source.text().len()).sum::<usize>() <= TEXT_BYTES_MAX);
     }
 }

@@ -4,7 +4,7 @@
 //! Pages of code come on top, which processes share; how many is a matter of optimisation, so they count in optimised builds alone
 //! (`cargo xtask bench sandbox` tells them).
 
-#![allow(clippy::print_stdout, reason = "a test without a harness, whose figures are worth reading")]
+#![allow(clippy::print_stdout, reason = "the figures are worth reading")]
 
 use std::process::Command;
 
@@ -19,6 +19,8 @@ use nonna_verifier::{Environment, Verified, verify};
 const OBJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../xtask/peers/sandbox/arrayloop.bpf.o");
 /// What the variable says that makes this program one that is measured.
 const ENGINE: &str = "NONNA_FOOTPRINT_ENGINE";
+/// What stands before the figures in the output of one that is measured.
+const SAID: &str = "measured:";
 /// A sandbox may add so many kilobytes.
 const BOUND_KB: i64 = 512;
 
@@ -75,20 +77,23 @@ fn measure(engine: &str) {
     let verified = proved();
     let with_proof = resident_kb();
     let end = measured(&verified, engine == "compiler");
-    println!("{} {} {}", end.0 - start.0, end.0 - with_proof.0, end.1 - with_proof.1);
+    println!("{SAID} {} {} {}", end.0 - start.0, end.0 - with_proof.0, end.1 - with_proof.1);
 }
 
-fn main() {
+#[test]
+fn a_small_sandbox_adds_little() {
     if let Ok(engine) = std::env::var(ENGINE) {
         return measure(&engine);
     }
     for engine in ["interpreter", "compiler"] {
         let program = std::env::current_exe().expect("this program has a path");
-        let output = Command::new(program).env(ENGINE, engine).output().expect("it starts again");
+        let again = ["--exact", "a_small_sandbox_adds_little", "--nocapture"];
+        let output = Command::new(program).args(again).env(ENGINE, engine).output().expect("it starts again");
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{engine}: {}", String::from_utf8_lossy(&output.stderr));
-        let numbers: Vec<i64> = text.split_whitespace().map(|n| n.parse().expect("a number")).collect();
-        let [with_proof, sandbox, anonymous] = numbers[..] else { panic!("three numbers, not {text}") };
+        let said = text.lines().find_map(|line| line.split_once(SAID)).expect("it says what it measured").1;
+        let numbers: Vec<i64> = said.split_whitespace().map(|n| n.parse().expect("a number")).collect();
+        let [with_proof, sandbox, anonymous] = numbers[..] else { panic!("three numbers, not {said}") };
         println!(
             "{engine}: a sandbox adds {sandbox} kB, of which {anonymous} kB are its own and the rest is code; \
              with the proof, {with_proof} kB"

@@ -173,6 +173,27 @@ proptest! {
 }
 
 #[test]
+fn indices_below_0_come_back_into_the_packet() {
+    let byte = |offset| ClassicInsn::LoadPacket { size: MemSize::B, offset };
+    let indexed = ClassicInsn::LoadPacketIndexed { size: MemSize::B, offset: 39 };
+    let insns = [byte(25), ClassicInsn::Negate, ClassicInsn::Tax, indexed, ClassicInsn::ReturnA];
+    let program: Vec<Encoded> = insns.iter().map(|insn| insn.encode()).collect();
+    let filter = Filter::new(&program).expect("it keeps the rules");
+    let mut packet = vec![0; DATAGRAM_BYTES];
+    (packet[25], packet[31]) = (8, 77);
+    let mut sockets = attached(&program).expect("the kernel takes it");
+    assert_eq!(in_kernel(&mut sockets, &packet), 77);
+    for over in [Over::SocketBuffer, Over::Memory] {
+        let prepared = machine::prepare(&translate(&filter, over).expect("it serves all"));
+        let result = match over {
+            Over::SocketBuffer => machine::over_socket_buffer(&prepared, &packet),
+            Over::Memory => machine::over_memory(&prepared, &mut packet),
+        };
+        assert_eq!(result, 77);
+    }
+}
+
+#[test]
 fn the_rules_about_size_are_the_kernels() {
     let nothing = ClassicInsn::LoadConstant(Register::A, 1).encode();
     let end = ClassicInsn::ReturnConstant(1).encode();

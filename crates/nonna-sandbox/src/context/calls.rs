@@ -437,7 +437,8 @@ impl Context {
     /// there is no such byte, which ends the program with 0.
     pub(crate) fn load_packet(&self, memory: &Regions<'_>, size: MemSize, offset: i64) -> Option<u32> {
         let Form::SocketBuffer(skb) = &self.form else { return None };
-        skb.load(memory, i32::try_from(offset).ok()?, size.bytes())
+        // The kernel's functions take an `int`: what an index and a constant add up to is cut to 32 bits.
+        skb.load(memory, offset as i32, size.bytes())
     }
 
     /// The first bytes of the context's packet, as the program sees it: for helpers that copy them out. `None` where the

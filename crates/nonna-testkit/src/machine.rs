@@ -14,7 +14,8 @@ const MEMORY: Reg = Reg::R6;
 const LENGTH: Reg = Reg::R9;
 const POINTER: Reg = Reg::R8;
 const COUNTER: Reg = Reg::R2;
-const SIZES: [MemSize; 4] = [MemSize::B, MemSize::H, MemSize::W, MemSize::DW];
+/// Every width of memory.
+pub(crate) const SIZES: [MemSize; 4] = [MemSize::B, MemSize::H, MemSize::W, MemSize::DW];
 const OPERATIONS: [AluOp; 13] = [
     AluOp::Add,
     AluOp::Sub,
@@ -30,7 +31,8 @@ const OPERATIONS: [AluOp; 13] = [
     AluOp::Rsh,
     AluOp::Arsh,
 ];
-const CONDITIONS: [JumpOp; 11] = [
+/// Every condition of a jump.
+pub(crate) const CONDITIONS: [JumpOp; 11] = [
     JumpOp::Eq,
     JumpOp::Ne,
     JumpOp::Gt,

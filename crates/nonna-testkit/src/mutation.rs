@@ -3,11 +3,11 @@
 //! Instructions keep their number of slots, so that relocations, lines and functions stay where they are. What comes out need not be a
 //! program at all: that is for its reader to say.
 
-use nonna_bpf::{AluOp, AtomicOp, Imm64, Insn, JumpOp, MemSize, Operand, Reg, Width};
+use nonna_bpf::{AluOp, AtomicOp, Imm64, Insn, MemSize, Operand, Reg, Width};
 
+use crate::machine::{CONDITIONS, SIZES};
 use crate::programs::Dice;
 
-const SIZES: [MemSize; 4] = [MemSize::B, MemSize::H, MemSize::W, MemSize::DW];
 const WIDTHS: [Width; 2] = [Width::W32, Width::W64];
 const OPERATIONS: [AluOp; 14] = [
     AluOp::Mov,
@@ -24,19 +24,6 @@ const OPERATIONS: [AluOp; 14] = [
     AluOp::Lsh,
     AluOp::Rsh,
     AluOp::Arsh,
-];
-const CONDITIONS: [JumpOp; 11] = [
-    JumpOp::Eq,
-    JumpOp::Ne,
-    JumpOp::Gt,
-    JumpOp::Ge,
-    JumpOp::Lt,
-    JumpOp::Le,
-    JumpOp::Set,
-    JumpOp::Sgt,
-    JumpOp::Sge,
-    JumpOp::Slt,
-    JumpOp::Sle,
 ];
 const EDGES: [i32; 12] = [0, 1, -1, 2, 7, 8, 31, 63, 255, 0x7fff, i32::MAX, i32::MIN];
 

@@ -89,3 +89,63 @@ fn what_moves_along_with_a_counter_is_bounded_by_it() {
     accepted(&rounds(16));
     refused(&rounds(17), "out-of-bounds");
 }
+
+#[test]
+fn a_bit_test_of_a_sum_bounds_the_sum() {
+    // `do table[j] = 0; while ((j += i) < limit)`, as a compiler tests it where `limit` is a power of 2: by its upper bits, on a sum made
+    // anew from the parts.
+    let round = |limit: u32| {
+        format!(
+            "r0 = map[fd:0][0]+0\nr1 = *(u8 *)(r0 +0)\nr2 = *(u8 *)(r0 +1)\nr2 &= 7\nr2 += 1\nr5 = {mask}\nr7 = r1\n\
+             r6 = r7\nr8 = r0\nr8 += r7\n*(u8 *)(r8 +0) = 0\nr6 += r2\nw8 = w2\nw8 += w7\nr8 &= r5\nr7 = r6\n\
+             if r8 == 0 goto -9\nr0 = 0\nexit",
+            mask = -i64::from(limit)
+        )
+    };
+    accepted(&round(256));
+    refused(&round(512), "out-of-bounds");
+}
+
+#[test]
+fn what_a_sum_says_on_one_path_says_nothing_on_another() {
+    // The test of `r9` bounds `r8` where both are `r6 + r7`, and only there.
+    let programs = |first: &str, second: &str| {
+        format!(
+            "r1 = map[fd:0][0]+0\nr2 = *(u8 *)(r1 +0)\nr6 = *(u32 *)(r1 +4)\nr7 = *(u32 *)(r1 +8)\nr3 = *(u32 *)(r1 +12)\n\
+             if r2 == 0 goto +5\n{first}\ngoto +4\n{second}\n\
+             r9 &= -128\nif r9 != 0 goto +4\nr1 += r8\nr0 = *(u8 *)(r1 +0)\nr0 = 0\nexit\nr0 = 0\nexit"
+        )
+    };
+    let sums = "r8 = r6\nr8 += r7\nr9 = r7\nr9 += r6";
+    let apart = "r8 = r6\nr8 += r7\nr9 = r7\nr9 += r3";
+    accepted(&programs(sums, sums));
+    refused(&programs(sums, apart), "pointer-arithmetic");
+    refused(&programs(apart, sums), "pointer-arithmetic");
+}
+
+#[test]
+fn a_sum_that_is_made_later_must_be_of_the_same_parts() {
+    // Where the paths meet, `r8` is `r6 + r7` on one of them; what bounds it is made only afterwards.
+    let program = |first: &str, second: &str| {
+        format!(
+            "r1 = map[fd:0][0]+0\nr2 = *(u8 *)(r1 +0)\nr6 = *(u32 *)(r1 +4)\nr7 = *(u32 *)(r1 +8)\nr3 = *(u32 *)(r1 +12)\n\
+             r4 = r7\nif r2 == 0 goto +3\nr8 = r6\nr8 += {first}\ngoto +2\nr8 = r6\nr8 += {second}\n\
+             r9 = r7\nr9 += r6\nr9 &= -128\nif r9 != 0 goto +2\nr1 += r8\nr0 = *(u8 *)(r1 +0)\nr0 = 0\nexit"
+        )
+    };
+    accepted(&program("r7", "r4"));
+    refused(&program("r7", "r3"), "pointer-arithmetic");
+    refused(&program("r3", "r7"), "pointer-arithmetic");
+}
+
+#[test]
+fn counters_that_move_alike_bound_each_other() {
+    let program = |start: u32| {
+        format!(
+            "r1 = map[fd:0][0]+0\nr0 = 0\nr6 = {start}\nr2 = r1\nr2 += r6\nr3 = *(u8 *)(r2 +0)\nr6 += 1\nr0 += 1\nif r0 != 100 goto -6\n\
+             r1 += r6\nr0 = *(u8 *)(r1 +0)\nr0 = 0\nexit"
+        )
+    };
+    accepted(&program(155));
+    refused(&program(156), "out-of-bounds");
+}

@@ -8,6 +8,7 @@ use nonna_bpf::{AluOp, JumpOp, Operand, Width};
 use super::Prover;
 use super::explore::Path;
 use super::failure::Failure;
+use super::links::Link;
 use super::state::State;
 use super::step::Next;
 use super::value::{Kind, Number, Pointer, Trust, Value};
@@ -67,6 +68,12 @@ impl Prover<'_> {
             let most = |number: &Number| number.scalar.ranges(Width::W64).unsigned_max;
             ends.push(most(left).max(most(right)));
         }
+        // Where some bits of a number are looked at, those below the lowest of them run up to here.
+        let below = |number: &Number| {
+            let mask = self.terms.mask(number.link).filter(|mask| *mask != 0)?;
+            Some((1 << mask.trailing_zeros()) - 1)
+        };
+        ends.extend([left, right].into_iter().filter_map(below));
         for end in ends {
             if !self.ends.contains(&end) && self.ends.len() < MAX_ENDS {
                 self.ends.push(end);
@@ -96,9 +103,9 @@ impl Prover<'_> {
                 let Some((new_a, new_b)) = Scalar::refine(op, width, &a.scalar, &b.scalar, taken) else {
                     return false;
                 };
-                narrow(state, dst, a, new_a);
+                self.narrow(state, dst, a, new_a);
                 if let Some(src) = src {
-                    narrow(state, src, b, new_b);
+                    self.narrow(state, src, b, new_b);
                 }
                 true
             }
@@ -129,6 +136,18 @@ impl Prover<'_> {
                 true
             }
             _ => true,
+        }
+    }
+
+    /// A register turned out to hold fewer numbers, and with it all that are linked to it.
+    fn narrow(&self, state: &mut State, register: u8, old: &Number, new: Scalar) {
+        if old.scalar == new {
+            return;
+        }
+        state.set(register, Value::Number(Number { scalar: new, ..*old }));
+        narrow_linked(state, old.link, new);
+        if let Some((whole, bits)) = self.terms.whole(old.link, &new) {
+            narrow_linked(state, whole, bits);
         }
     }
 
@@ -173,18 +192,12 @@ fn nonsense(op: JumpOp) -> Option<bool> {
     }
 }
 
-/// A register turned out to hold fewer numbers, and with it all that are linked to it.
-fn narrow(state: &mut State, register: u8, old: &Number, new: Scalar) {
-    if old.scalar == new {
-        return;
-    }
-    state.set(register, Value::Number(Number { scalar: new, ..*old }));
-    let link = old.link;
-    if link.base == 0 {
-        return;
-    }
-    let linked = |value: &Value| value.number().is_some_and(|n| n.link.base == link.base);
-    if !state.any_value(|value| linked(value) && value.number().is_some_and(|n| n.scalar != new)) {
+/// What is linked with a number turned out to be one of fewer.
+fn narrow_linked(state: &mut State, link: Link, new: Scalar) {
+    let linked = |value: &Value| value.number().is_some_and(|number| number.link.base == link.base);
+    if link.base == 0
+        || !state.any_value(|value| linked(value) && value.number().is_some_and(|n| n.scalar != new))
+    {
         return;
     }
     state.each_value(linked, |value| {

@@ -8,7 +8,7 @@
 use nonna_bpf::{AluOp, Callee, Insn, MemSize, Operand, Program, Reg};
 
 use super::flow::{Flow, NO_LOOP};
-use super::state::View;
+use super::joins::View;
 use crate::functions::Functions;
 use crate::registers;
 

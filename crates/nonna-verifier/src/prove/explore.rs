@@ -13,10 +13,12 @@ use rustc_hash::{FxHashMap, FxHasher};
 use super::Prover;
 use super::failure::Failure;
 use super::flow::NO_LOOP;
-use super::state::{Role, Slot, State, View};
+use super::joins::{View, loses};
+use super::links::Renaming;
+use super::state::{Role, State};
 use super::step::Next;
 use super::summary::InstanceIdx;
-use super::value::{Kind, Merge, Renaming, Value};
+use super::value::{Merge, Value};
 
 /// States kept at one place before they are merged.
 const MAX_STATES: usize = 48;
@@ -371,7 +373,7 @@ impl Prover<'_> {
         let Some(kept) = self.seen.get(&place(path)) else { return false };
         // Comparing is work too, and must come to an end as well.
         self.steps += kept.len() as u64 / 8;
-        let mut renaming = Renaming::default();
+        let mut renaming = Renaming::new(&self.terms);
         let settled = self.views(path, true);
         let open = self.views(path, false);
         for (node, state) in kept.iter().rev() {
@@ -516,35 +518,4 @@ fn same_progress(wide: &State, narrow: &State) -> bool {
                     })
                 })
         })
-}
-
-/// Whether something that a function still reads is usable before a merge and not after it.
-fn loses(merged: &State, state: &State, views: &[View]) -> bool {
-    let frames = merged.frames.iter().zip(&state.frames).zip(views);
-    frames.into_iter().any(|((merged, state), view)| {
-        let register = |number: usize| {
-            view.registers & (1 << number) != 0
-                && is_lost(&state.registers[number], Some(&merged.registers[number]))
-        };
-        let slot = |(index, slot): (usize, &Slot)| {
-            view.slots & 1u64.checked_shl(index as u32).unwrap_or(0) != 0
-                && slot.spilled().is_some_and(|value| is_lost(value, merged.slot(index).spilled()))
-        };
-        (0..10).any(register) || state.slots.iter().enumerate().any(slot)
-    })
-}
-
-/// Whether a merge makes a pointer something else, or forgets that packet bytes are there behind it. A number in memory stays one, whatever
-/// becomes of it.
-fn is_lost(before: &Value, after: Option<&Value>) -> bool {
-    match (before, after) {
-        (Value::Uninit, _) => false,
-        (_, Some(Value::Uninit)) => true,
-        (Value::Number(_), _) => false,
-        (Value::Pointer(before), Some(Value::Pointer(after))) => match (before.kind, after.kind) {
-            (Kind::Packet { range: known }, Kind::Packet { range }) => known > 0 && range == 0,
-            _ => false,
-        },
-        (Value::Pointer(_), _) => true,
-    }
 }

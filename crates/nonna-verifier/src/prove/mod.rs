@@ -13,7 +13,10 @@ mod failure;
 mod fields;
 pub(crate) mod flow;
 mod hook;
+mod joins;
+mod links;
 mod memory;
+mod place;
 mod stack;
 pub(crate) mod state;
 mod step;
@@ -37,6 +40,7 @@ use explore::{Node, Path, Rounds, Seen};
 pub(crate) use failure::Failure;
 use fields::Field;
 use flow::Flow;
+use links::Terms;
 use state::{Frame, Role, State};
 use step::Callback;
 use summary::{Instance, InstanceIdx};
@@ -72,6 +76,7 @@ pub(crate) struct Prover<'a> {
     later: Vec<(usize, [Value; 5])>,
     seen: Seen,
     fresh: Id,
+    terms: Terms,
     steps: u64,
     /// Steps before the program counts as too complex.
     max_steps: u64,
@@ -188,6 +193,7 @@ impl<'a> Prover<'a> {
             later: Vec::new(),
             seen: Seen::default(),
             fresh: 0,
+            terms: Terms::default(),
             steps: 0,
             max_steps: explore::MAX_STEPS,
             visits: FxHashMap::default(),

@@ -1,14 +1,14 @@
 //! What is known at one point of one path: frames, references that are held, locks.
 //!
-//! States are values: copied where paths part, compared and merged where they meet. The rules of single instructions live
-//! elsewhere.
+//! States are values: copied where paths part, compared and merged ([`super::joins`]) where they meet. The rules of single
+//! instructions live elsewhere.
 
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
 use nonna_bpf::{MapIdx, MemSize};
 
-use super::value::{Exactness, Id, Kind, Merge, Number, Pointer, Renaming, Value, covers};
+use super::value::{Id, Kind, Number, Pointer, Value};
 use crate::numbers::Scalar;
 
 /// Bytes of a frame.
@@ -101,108 +101,6 @@ impl Slot {
 
     pub(crate) fn is_special(&self) -> bool {
         matches!(self.content, Content::Dynptr { .. } | Content::Iterator { .. })
-    }
-
-    fn covers(
-        &self,
-        narrow: &Slot,
-        exactness: Exactness,
-        uninitialized: bool,
-        renaming: &mut Renaming,
-    ) -> bool {
-        if self == narrow {
-            return self.spilled().is_none_or(|value| covers(value, value, exactness, renaming));
-        }
-        if self.is_special() || narrow.is_special() {
-            return self.covers_special(narrow, renaming) && self.bytes == narrow.bytes;
-        }
-        let bytes = self.bytes.iter().zip(&narrow.bytes).all(|(wide, byte)| match (wide, byte) {
-            (Byte::Unwritten, _) => true,
-            (Byte::Misc, Byte::Unwritten) => uninitialized,
-            (Byte::Misc, Byte::Misc | Byte::Zero) | (Byte::Zero, Byte::Zero) => true,
-            (Byte::Misc, Byte::Content) => matches!(narrow.spilled(), Some(Value::Number(_))),
-            (Byte::Zero, Byte::Content) => {
-                narrow.spilled().and_then(Value::number).is_some_and(|n| n.scalar.as_constant() == Some(0))
-            }
-            (Byte::Content, Byte::Content) => true,
-            // A number that nothing depends on is covered by any bytes.
-            (Byte::Content, Byte::Misc | Byte::Zero) => {
-                exactness == Exactness::Kind && matches!(self.spilled(), Some(Value::Number(_)))
-                    || self.spilled().and_then(Value::number).is_some_and(|n| n.scalar.is_unknown())
-            }
-            _ => false,
-        });
-        let content = match (self.spilled(), narrow.spilled()) {
-            (Some(wide), Some(narrow)) => covers(wide, narrow, exactness, renaming),
-            _ => true,
-        };
-        bytes && content
-    }
-
-    fn covers_special(&self, narrow: &Slot, renaming: &mut Renaming) -> bool {
-        match (&self.content, &narrow.content) {
-            (
-                Content::Dynptr { kind: ka, first: fa, id: ia, reference: ra, writable: wa },
-                Content::Dynptr { kind: kb, first: fb, id: ib, reference: rb, writable: wb },
-            ) => ka == kb && fa == fb && wa == wb && renaming.admits(*ia, *ib) && renaming.admits(*ra, *rb),
-            (
-                Content::Iterator { type_id: ta, first: fa, reference: ra, drained: da, .. },
-                Content::Iterator { type_id: tb, first: fb, reference: rb, drained: db, .. },
-            ) => ta == tb && fa == fb && da == db && renaming.admits(*ra, *rb),
-            _ => false,
-        }
-    }
-
-    fn merge(&self, other: &Slot, merge: Merge<'_>, uninitialized: bool, fresh: &mut Id) -> Slot {
-        if self == other {
-            return *self;
-        }
-        if let (Content::Value(old), Content::Value(new)) = (&self.content, &other.content)
-            && self.bytes == other.bytes
-        {
-            let value = merge.values(old, new, fresh);
-            if value != Value::Uninit {
-                return Slot { bytes: self.bytes, content: Content::Value(value) };
-            }
-            return Slot::UNWRITTEN;
-        }
-        if let (
-            Content::Iterator { type_id, first, reference, rounds, drained },
-            Content::Iterator {
-                type_id: other_type,
-                reference: other_reference,
-                rounds: other_rounds,
-                drained: other_drained,
-                ..
-            },
-        ) = (self.content, other.content)
-            && type_id == other_type
-            && reference == other_reference
-            && drained == other_drained
-        {
-            let rounds = rounds.min(other_rounds);
-            return Slot {
-                bytes: self.bytes,
-                content: Content::Iterator { type_id, first, reference, rounds, drained },
-            };
-        }
-        let (mut a, mut b) = (*self, *other);
-        // Pointers and special contents do not become bytes.
-        let keeps = |slot: &Slot| slot.is_special() || matches!(slot.spilled(), Some(Value::Pointer(_)));
-        if keeps(&a) || keeps(&b) {
-            return Slot::UNWRITTEN;
-        }
-        a.blur();
-        b.blur();
-        let mut bytes = [Byte::Unwritten; 8];
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            *byte = match (a.bytes[index], b.bytes[index]) {
-                (x, y) if x == y => x,
-                (Byte::Unwritten, _) | (_, Byte::Unwritten) if !uninitialized => Byte::Unwritten,
-                _ => Byte::Misc,
-            };
-        }
-        Slot { bytes, content: Content::None }
     }
 }
 
@@ -310,15 +208,6 @@ pub(crate) struct State {
     pub(crate) may_goto_rounds: u32,
 }
 
-/// Which registers and slots of a frame a comparison looks at, and how.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct View {
-    pub(crate) registers: u16,
-    pub(crate) slots: u64,
-    pub(crate) exact_registers: u16,
-    pub(crate) exact_slots: u64,
-}
-
 impl State {
     pub(crate) fn depth(&self) -> usize {
         self.frames.len() - 1
@@ -381,134 +270,6 @@ impl State {
             frame.registers.iter().any(&test) || frame.slots.iter().filter_map(Slot::spilled).any(&test)
         })
     }
-
-    /// Whether two states can be merged: the same functions, the same things held.
-    pub(crate) fn same_shape(&self, other: &State) -> bool {
-        self.frames.len() == other.frames.len()
-            && self.references == other.references
-            && self.lock == other.lock
-            && self.rcu == other.rcu
-            && self.preempt_off == other.preempt_off
-            && self
-                .frames
-                .iter()
-                .zip(&other.frames)
-                .all(|(a, b)| a.call_site == b.call_site && a.role == b.role)
-    }
-
-    /// Whether this state covers everything that the other can be, seen through one view for each frame.
-    pub(crate) fn covers(
-        &self,
-        narrow: &State,
-        views: &[View],
-        uninitialized: bool,
-        renaming: &mut Renaming,
-    ) -> bool {
-        renaming.clear();
-        if self.frames.len() != narrow.frames.len()
-            || self.references.len() != narrow.references.len()
-            || self.lock.is_some() != narrow.lock.is_some()
-            || self.rcu != narrow.rcu
-            || self.preempt_off != narrow.preempt_off
-        {
-            return false;
-        }
-        for ((wide, narrow), view) in self.frames.iter().zip(&narrow.frames).zip(views) {
-            if wide.call_site != narrow.call_site || wide.role != narrow.role {
-                return false;
-            }
-            if !covers_frame(wide, narrow, view, uninitialized, renaming) {
-                return false;
-            }
-        }
-        // A number on which nothing depends by itself still narrows those that it is linked with.
-        for ((wide, narrow), view) in self.frames.iter().zip(&narrow.frames).zip(views) {
-            if !covers_links(wide, narrow, view, renaming) {
-                return false;
-            }
-        }
-        let locks = match (self.lock, narrow.lock) {
-            (Some(wide), Some(narrow)) => wide.map == narrow.map && renaming.admits(wide.id, narrow.id),
-            _ => true,
-        };
-        locks && self.references.iter().zip(&narrow.references).all(|(a, b)| renaming.admits(a.id, b.id))
-    }
-
-    /// A state that covers both; they must be of the same shape.
-    pub(crate) fn merge(
-        &self,
-        other: &State,
-        merge: Merge<'_>,
-        uninitialized: bool,
-        fresh: &mut Id,
-    ) -> State {
-        let mut merged = self.clone();
-        merged.may_goto_rounds = self.may_goto_rounds.min(other.may_goto_rounds);
-        for (frame, new) in merged.frames.iter_mut().zip(&other.frames) {
-            if Rc::ptr_eq(frame, new) {
-                continue;
-            }
-            let frame = Rc::make_mut(frame);
-            for (old, new) in frame.registers.iter_mut().zip(&new.registers) {
-                *old = merge.values(old, new, fresh);
-            }
-            let n_slots = frame.slots.len().max(new.slots.len());
-            for index in 0..n_slots {
-                let both = frame.slot(index).merge(new.slot(index), merge, uninitialized, fresh);
-                *frame.slot_mut(index) = both;
-            }
-        }
-        merged
-    }
-}
-
-fn covers_links(wide: &Frame, narrow: &Frame, view: &View, renaming: &mut Renaming) -> bool {
-    let mut linked = |wide: &Value, narrow: Option<&Value>| {
-        let Some(wide) = wide.number().filter(|number| renaming.knows(number.link.base)) else { return true };
-        narrow.and_then(Value::number).is_some_and(|narrow| {
-            narrow.link.delta == wide.link.delta
-                && wide.scalar.contains(&narrow.scalar)
-                && renaming.admits(wide.link.base, narrow.link.base)
-        })
-    };
-    let registers = (0..10).filter(|number| view.registers & (1 << number) != 0);
-    registers.into_iter().all(|number| linked(&wide.registers[number], Some(&narrow.registers[number])))
-        && wide.slots.iter().enumerate().all(|(index, slot)| {
-            let watched = view.slots & 1u64.checked_shl(index as u32).unwrap_or(0) != 0;
-            !watched || slot.spilled().is_none_or(|value| linked(value, narrow.slot(index).spilled()))
-        })
-}
-
-fn covers_frame(
-    wide: &Rc<Frame>,
-    narrow: &Rc<Frame>,
-    view: &View,
-    uninitialized: bool,
-    renaming: &mut Renaming,
-) -> bool {
-    let exactness = |exact: bool| if exact { Exactness::Set } else { Exactness::Kind };
-    for number in 0..10u16 {
-        let bit = 1 << number;
-        let index = usize::from(number);
-        if view.registers & bit != 0
-            && !covers(
-                &wide.registers[index],
-                &narrow.registers[index],
-                exactness(view.exact_registers & bit != 0),
-                renaming,
-            )
-        {
-            return false;
-        }
-    }
-    let n_slots = wide.slots.len().max(narrow.slots.len());
-    (0..n_slots).all(|index| {
-        let bit = 1u64.checked_shl(index as u32).unwrap_or(0);
-        let (wide, narrow) = (wide.slot(index), narrow.slot(index));
-        // What special slots hold is known to the kernel, whether the program reads it or not.
-        let watched = view.slots & bit != 0 || wide.is_special() || narrow.is_special();
-        !watched || wide.covers(narrow, exactness(view.exact_slots & bit != 0), uninitialized, renaming)
-    })
 }
 
 /// The number that a load of this size finds in a slot from the byte at `offset` on, if its bytes tell.

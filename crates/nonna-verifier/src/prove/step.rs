@@ -9,6 +9,7 @@ use super::Prover;
 use super::branch::{range_of, with_range};
 use super::explore::Path;
 use super::failure::Failure;
+use super::links::Link;
 use super::state::{Frame, Role, State};
 use super::value::{Kind, Number, Pointer, Progress, Trust, Types, Value};
 use crate::environment::Rules;
@@ -238,7 +239,11 @@ impl Prover<'_> {
         match (left, right) {
             (Value::Number(left), Value::Number(right)) => {
                 self.check_shift(at, width, op, &right)?;
-                Ok(Value::Number(arithmetic(op, width, &left, &right)))
+                let mut result = arithmetic(op, width, &left, &right);
+                if let Some(link) = self.made_of(state, width, op, src, &left, &right) {
+                    result.link = link;
+                }
+                Ok(Value::Number(result))
             }
             (Value::Pointer(_), Value::Pointer(_)) if op == AluOp::Sub => Ok(Value::unknown()),
             (Value::Pointer(_), Value::Pointer(_)) => {
@@ -258,6 +263,36 @@ impl Prover<'_> {
                 self.displace(at, width, op, dst, pointer, number)
             }
             _ => Ok(Value::unknown()),
+        }
+    }
+
+    /// How a result is known by its operands, where those may be met again: as their sum, or as some bits of one.
+    fn made_of(
+        &mut self,
+        state: &mut State,
+        width: Width,
+        op: AluOp,
+        src: Operand,
+        left: &Number,
+        right: &Number,
+    ) -> Option<Link> {
+        let constants = (left.scalar.as_constant(), right.scalar.as_constant());
+        match (op, constants, src) {
+            (AluOp::And, (_, Some(mask)), _) => {
+                let mask = if width == Width::W32 { mask & u64::from(u32::MAX) } else { mask };
+                self.terms.bits(left.link, mask)
+            }
+            (AluOp::Add, (left_constant, None), Operand::Reg(src))
+                if (left_constant.is_some() || left.link.base != 0) && adds_whole(width, left, right) =>
+            {
+                let mut link = right.link;
+                if link.base == 0 {
+                    link.base = self.fresh_id();
+                    state.set(src.number(), Value::Number(Number { link, ..*right }));
+                }
+                left_constant.map_or_else(|| self.terms.sum(left.link, link), |left| Some(link.plus(left)))
+            }
+            _ => None,
         }
     }
 
@@ -479,6 +514,12 @@ impl Prover<'_> {
     }
 }
 
+/// Whether a sum is that of the whole numbers, modulo 2^64.
+fn adds_whole(width: Width, left: &Number, right: &Number) -> bool {
+    let most = |number: &Number| number.scalar.ranges(Width::W64).unsigned_max;
+    width == Width::W64 || most(left).checked_add(most(right)).is_some_and(|sum| sum <= u64::from(u32::MAX))
+}
+
 /// Arithmetic on numbers, with what is known of their origin.
 fn arithmetic(op: AluOp, width: Width, left: &Number, right: &Number) -> Number {
     let scalar = Scalar::alu(op, width, &left.scalar, &right.scalar);
@@ -515,8 +556,7 @@ fn arithmetic(op: AluOp, width: Width, left: &Number, right: &Number) -> Number 
     if let (Some(low), Some(high)) = (low, high) {
         result.progress = left.progress.moved(&left.scalar, low, high);
         if low == high && left.link.base != 0 {
-            result.link =
-                super::value::Link { base: left.link.base, delta: left.link.delta.wrapping_add(low as u64) };
+            result.link = left.link.plus(low as u64);
         }
     }
     // Halving and dividing bring a number that is not 0 nearer to 0.

@@ -5,20 +5,12 @@
 
 use nonna_bpf::{AluOp, MapIdx, Width};
 
+use super::links::{Link, Renaming};
 use crate::context::SocketKind;
 use crate::numbers::Scalar;
 
 /// A name for "the same unknown": 0 is none. Fresh ones come from the explorer.
 pub(crate) type Id = u32;
-
-/// Numbers that differ by a constant from one common unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Link {
-    /// The unknown; 0 where nothing is shared.
-    pub(crate) base: Id,
-    /// What is added to it, modulo 2^64.
-    pub(crate) delta: u64,
-}
 
 /// How far a value has moved since the head of the loop that named it, without ever wrapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -242,38 +234,6 @@ impl Value {
     }
 }
 
-/// Which names of the wider state stand for which of the narrower: one to one.
-#[derive(Debug, Default)]
-pub(crate) struct Renaming {
-    pairs: Vec<(Id, Id)>,
-}
-
-impl Renaming {
-    pub(crate) fn clear(&mut self) {
-        self.pairs.clear();
-    }
-
-    /// Whether something exact depends on this name.
-    pub(crate) fn knows(&self, wide: Id) -> bool {
-        wide != 0 && self.pairs.iter().any(|(known, _)| *known == wide)
-    }
-
-    /// Whether `wide` can stand for `narrow`; 0 is a name that nothing else bears.
-    pub(crate) fn admits(&mut self, wide: Id, narrow: Id) -> bool {
-        if wide == 0 {
-            return true;
-        }
-        if let Some((_, known)) = self.pairs.iter().find(|(known, _)| *known == wide) {
-            return *known == narrow && narrow != 0;
-        }
-        if narrow != 0 && self.pairs.iter().any(|(_, known)| *known == narrow) {
-            return false;
-        }
-        self.pairs.push((wide, narrow));
-        true
-    }
-}
-
 /// How exactly numbers are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exactness {
@@ -284,22 +244,24 @@ pub(crate) enum Exactness {
 }
 
 /// Whether everything that `narrow` can be, `wide` can be too.
-pub(crate) fn covers(wide: &Value, narrow: &Value, exactness: Exactness, renaming: &mut Renaming) -> bool {
+pub(crate) fn covers(
+    wide: &Value,
+    narrow: &Value,
+    exactness: Exactness,
+    renaming: &mut Renaming<'_>,
+) -> bool {
     match (wide, narrow) {
         (Value::Uninit, _) => true,
         (Value::Number(wide), Value::Number(narrow)) => {
             exactness == Exactness::Kind
-                || (wide.scalar.contains(&narrow.scalar)
-                    && (wide.link.base == 0
-                        || (wide.link.delta == narrow.link.delta
-                            && renaming.admits(wide.link.base, narrow.link.base))))
+                || (wide.scalar.contains(&narrow.scalar) && renaming.admits_number(wide.link, narrow))
         }
         (Value::Pointer(wide), Value::Pointer(narrow)) => covers_pointer(wide, narrow, renaming),
         _ => false,
     }
 }
 
-fn covers_pointer(wide: &Pointer, narrow: &Pointer, renaming: &mut Renaming) -> bool {
+fn covers_pointer(wide: &Pointer, narrow: &Pointer, renaming: &mut Renaming<'_>) -> bool {
     let kind = match (wide.kind, narrow.kind) {
         (Kind::Packet { range: wide }, Kind::Packet { range: narrow })
         | (Kind::PacketMeta { range: wide }, Kind::PacketMeta { range: narrow }) => wide <= narrow,

@@ -2,9 +2,9 @@
 
 use nonna_bpf::Width;
 
+use super::super::place::{Location, set_whole, value_at, value_at_mut, whole};
 use super::super::state::State;
 use super::super::value::{Id, Progress, Value};
-use super::place::{Location, set_whole, value_at, value_at_mut, whole};
 use super::{Guess, MAX_TRIPS, Moves};
 use crate::numbers::{Scalar, Stride};
 

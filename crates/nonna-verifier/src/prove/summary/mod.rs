@@ -8,7 +8,6 @@
 //! time and nothing else.
 
 mod bounds;
-mod place;
 
 use std::rc::Rc;
 
@@ -16,13 +15,14 @@ use super::Prover;
 use super::explore::{Active, Decision, NodeIdx, Path, Scope};
 use super::failure::Failure;
 use super::flow::NO_LOOP;
+use super::links::Renaming;
 use super::state::{Content, State};
 use super::step::Callback;
-use super::value::{Id, Merge, Progress, Renaming, Value};
+use super::value::{Id, Merge, Progress, Value};
 use crate::slugs;
 
+use super::place::{Location, locations, progress_at, replace_numbers, value_at, value_at_mut};
 use bounds::{bound_even_values, bound_trips, note_moves};
-use place::{Location, locations, progress_at, replace_numbers, value_at, value_at_mut};
 
 pub(crate) type InstanceIdx = u32;
 
@@ -200,7 +200,7 @@ impl Prover<'_> {
             }
         }
         let views = self.views(path, false);
-        let mut renaming = Renaming::default();
+        let mut renaming = Renaming::new(&self.terms);
         if !found.state.covers(&back, &views, self.environment.uninitialized_stack, &mut renaming) {
             return Ok(false);
         }
@@ -305,7 +305,7 @@ impl Prover<'_> {
             }
             let alike: Vec<State> = backs.into_iter().filter(|back| back.same_shape(&state)).collect();
             note_moves(&mut moves, &bases, &alike, pass < 2);
-            let mut renaming = Renaming::default();
+            let mut renaming = Renaming::new(&self.terms);
             let views = self.views(path, false);
             if alike.iter().all(|back| state.covers(back, &views, uninitialized, &mut renaming)) {
                 break;
@@ -347,7 +347,7 @@ impl Prover<'_> {
             let (backs, bases) = self.round(path, &tried, which, depth, callback)?;
             let alike: Vec<State> = backs.into_iter().filter(|back| back.same_shape(&tried)).collect();
             note_moves(&mut guess.moves, &bases, &alike, false);
-            let mut renaming = Renaming::default();
+            let mut renaming = Renaming::new(&self.terms);
             let mut joined = path.state.clone();
             let mut holds = true;
             for back in &alike {

@@ -1,19 +1,19 @@
 //! Where values are in a state, so that the same one is found at a loop's head and where it comes round.
 
-use super::super::state::{Content, State};
-use super::super::value::{Progress, Value, displacement};
+use super::state::{Content, State};
+use super::value::{Progress, Value, displacement};
 use crate::numbers::Scalar;
 
 /// Where a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Location {
-    pub(super) frame: u8,
+    pub(crate) frame: u8,
     /// A register below 10, else 10 and the slot.
-    pub(super) index: u16,
+    pub(crate) index: u16,
 }
 
 /// The number that a value is, or the displacement of a pointer.
-pub(super) fn whole(value: &Value) -> Option<Scalar> {
+pub(crate) fn whole(value: &Value) -> Option<Scalar> {
     match value {
         Value::Uninit => None,
         Value::Number(number) => Some(number.scalar),
@@ -21,7 +21,7 @@ pub(super) fn whole(value: &Value) -> Option<Scalar> {
     }
 }
 
-pub(super) fn set_whole(value: &mut Value, scalar: Scalar) {
+pub(crate) fn set_whole(value: &mut Value, scalar: Scalar) {
     match value {
         Value::Uninit => {}
         Value::Number(number) => number.scalar = scalar,
@@ -30,13 +30,13 @@ pub(super) fn set_whole(value: &mut Value, scalar: Scalar) {
 }
 
 /// Makes a value's numbers those of another of its kind.
-pub(super) fn replace_numbers(value: &mut Value, other: &Value) {
+pub(crate) fn replace_numbers(value: &mut Value, other: &Value) {
     if std::mem::discriminant(value) != std::mem::discriminant(other) {
         return;
     }
     let progress = value.progress();
     match (&mut *value, other) {
-        (Value::Number(number), Value::Number(other)) => *number = *other,
+        (Value::Number(number), Value::Number(other)) => number.scalar = other.scalar,
         (Value::Pointer(pointer), Value::Pointer(other)) if pointer.kind == other.kind => {
             (pointer.offset, pointer.variable) = (other.offset, other.variable);
         }
@@ -47,7 +47,7 @@ pub(super) fn replace_numbers(value: &mut Value, other: &Value) {
     }
 }
 
-pub(super) fn locations(state: &State) -> Vec<Location> {
+pub(crate) fn locations(state: &State) -> Vec<Location> {
     let mut found = Vec::new();
     for (depth, frame) in state.frames.iter().enumerate() {
         let frame_index = depth as u8;
@@ -65,7 +65,7 @@ pub(super) fn locations(state: &State) -> Vec<Location> {
     found
 }
 
-pub(super) fn value_at(state: &State, location: Location) -> Option<&Value> {
+pub(crate) fn value_at(state: &State, location: Location) -> Option<&Value> {
     let frame = state.frames.get(usize::from(location.frame))?;
     match usize::from(location.index) {
         register @ ..10 => frame.registers.get(register),
@@ -73,7 +73,7 @@ pub(super) fn value_at(state: &State, location: Location) -> Option<&Value> {
     }
 }
 
-pub(super) fn value_at_mut(state: &mut State, location: Location) -> Option<&mut Value> {
+pub(crate) fn value_at_mut(state: &mut State, location: Location) -> Option<&mut Value> {
     let depth = usize::from(location.frame);
     if depth >= state.frames.len() {
         return None;
@@ -88,6 +88,6 @@ pub(super) fn value_at_mut(state: &mut State, location: Location) -> Option<&mut
     }
 }
 
-pub(super) fn progress_at(state: &mut State, location: Location) -> Option<&mut Progress> {
+pub(crate) fn progress_at(state: &mut State, location: Location) -> Option<&mut Progress> {
     value_at_mut(state, location)?.progress_mut()
 }

@@ -134,6 +134,8 @@ struct Stand {
     wide: Id,
     /// The unknown of the narrower one, with what is added to it; of base 0 where the number there is known by none.
     narrow: Link,
+    /// The same without regard to what is constant: some bits of a number may be all known, and are still its bits.
+    named: Link,
 }
 
 /// Which names of the wider state stand for which of the narrower.
@@ -161,7 +163,11 @@ impl<'t> Renaming<'t> {
     }
 
     fn stand(&self, wide: Id) -> Option<Link> {
-        self.unknowns.iter().find(|stand| stand.wide == wide).map(|stand| stand.narrow)
+        self.found(wide).map(|stand| stand.narrow)
+    }
+
+    fn found(&self, wide: Id) -> Option<&Stand> {
+        self.unknowns.iter().find(|stand| stand.wide == wide)
     }
 
     /// Whether the pointer or reference `wide` can stand for `narrow`; 0 is a name that nothing else bears.
@@ -185,11 +191,12 @@ impl<'t> Renaming<'t> {
         if wide.base == 0 {
             return true;
         }
-        let narrow = Link::of(narrow).plus(wide.delta.wrapping_neg());
+        let away = |link: Link| link.plus(wide.delta.wrapping_neg());
+        let (narrow, named) = (away(Link::of(narrow)), away(narrow.link));
         match self.stand(wide.base) {
             Some(known) => known == narrow && narrow.base != 0,
             None => {
-                self.unknowns.push(Stand { wide: wide.base, narrow });
+                self.unknowns.push(Stand { wide: wide.base, narrow, named });
                 true
             }
         }
@@ -226,7 +233,7 @@ impl<'t> Renaming<'t> {
 
     /// Whether what stands for a term is made of what stands for its operands.
     fn holds(&self, name: Id, term: Term) -> bool {
-        let Some(found) = self.stand(name).filter(|found| found.base != 0) else { return false };
+        let Some(found) = self.found(name) else { return false };
         let operand = |name: Id| self.stand(name).filter(|found| found.base != 0);
         let made = match term {
             Term::Sum(a, b) => {
@@ -249,7 +256,7 @@ impl<'t> Renaming<'t> {
                 }
             }
         };
-        made == Some(found)
+        made.is_some_and(|made| made == found.narrow || made == found.named)
     }
 
     fn known(&self, term: Term, delta: u64) -> Option<Link> {
@@ -323,5 +330,7 @@ mod tests {
         let fixed = [(number(1, 0), Number::constant(6)), operands[1]];
         assert!(admits(&[fixed[0], fixed[1], (number(wide, 0), number(4, 6))]));
         assert!(!admits(&[fixed[0], fixed[1], (number(wide, 0), number(4, 5))]));
+        let known = Number { link: Link { base: same, delta: 0 }, ..Number::constant(9) };
+        assert!(admits(&with(known)), "it is their sum, whatever else is known of it");
     }
 }

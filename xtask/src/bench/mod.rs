@@ -7,6 +7,7 @@ mod measure;
 mod probes;
 mod sandbox;
 mod start;
+mod verifier;
 mod watched;
 
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ pub enum Bench {
     Probes(probes::Options),
     /// Programs in the sandbox, against the kernel's compiler and native code.
     Sandbox(sandbox::Options),
+    /// Proofs of programs with loops, against the running kernel's.
+    Verifier(verifier::Options),
 }
 
 /// Runs one benchmark.
@@ -34,6 +37,7 @@ pub fn command(workspace: &Workspace, bench: &Bench) -> Result<ExitCode> {
         Bench::Start(options) => start::command(workspace, options),
         Bench::Probes(options) => probes::command(workspace, options),
         Bench::Sandbox(options) => sandbox::command(workspace, options),
+        Bench::Verifier(options) => verifier::command(workspace, options),
     }
 }
 
@@ -46,4 +50,21 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
         .context("run cargo build")?;
     anyhow::ensure!(status.success(), "nonna does not build");
     Ok(workspace.metadata.target_directory.join("release/nonna").into_std_path_buf())
+}
+
+/// The same command by an optimised build of this tool.
+fn optimised(workspace: &Workspace) -> Result<ExitCode> {
+    let status = Command::new(env!("CARGO"))
+        .args(["run", "--release", "--quiet", "--package", "xtask", "--"])
+        .args(std::env::args_os().skip(1))
+        .current_dir(&workspace.root)
+        .status()
+        .context("run cargo")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The load averages, which say how far to trust the rest.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }

@@ -29,6 +29,7 @@ use nonna_testkit::running_release;
 use crate::kernels::Kernel;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
+pub use cases::files;
 pub use check::check;
 use compare::{Compared, Counts};
 use corpus::Corpus;

@@ -16,7 +16,7 @@ mod peers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -25,7 +25,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use self::case::{Case, Row};
 use self::peers::Peers;
+use super::{load, optimised};
 use crate::workspace::Workspace;
+
+pub use self::goals::goal;
 
 /// Where the programs lie.
 const FOLDER: &str = "xtask/peers/sandbox";
@@ -167,28 +170,12 @@ pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The same command by an optimised build of this tool.
-fn optimised(workspace: &Workspace) -> Result<ExitCode> {
-    let status = Command::new(env!("CARGO"))
-        .args(["run", "--release", "--quiet", "--package", "xtask", "--"])
-        .args(std::env::args_os().skip(1))
-        .current_dir(&workspace.root)
-        .status()
-        .context("run cargo")?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
 /// Caches stay warm and clocks stay equal on one processor; whoever starts from here stays there too. Where that is refused, times only
 /// spread more.
 fn stay_on_one_processor() {
     let mut set = rustix::thread::CpuSet::new();
     set.set(rustix::thread::sched_getcpu());
     let _ = rustix::thread::sched_setaffinity(None, &set);
-}
-
-fn load() -> String {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
 /// Processor time of this thread, in nanoseconds.

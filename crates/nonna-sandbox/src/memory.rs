@@ -130,6 +130,8 @@ impl Region {
 pub struct Regions<'m> {
     /// The frames first, of zero bytes while no function uses them.
     regions: Vec<Region>,
+    /// All frames from this depth on are closed.
+    closed_from: usize,
     /// Pages that windows show parts of.
     backings: Vec<low::Backing>,
     /// Counts changes of the regions, but for frames.
@@ -148,6 +150,7 @@ impl<'m> Regions<'m> {
         };
         Regions {
             regions: (0..MAX_FRAMES).map(frame).collect(),
+            closed_from: 0,
             backings: Vec::new(),
             version: 0,
             lent: area::Lent::default(),
@@ -173,10 +176,20 @@ impl<'m> Regions<'m> {
 
     /// Opens the frame of a function, all zero; yields its frame pointer, or `None` if `depth` frames are too many.
     pub(crate) fn open_frame(&mut self, depth: usize) -> Option<u64> {
-        let frame = self.regions[..MAX_FRAMES].get_mut(depth)?;
-        frame.bytes = FRAME_BYTES;
+        let frame_pointer = self.show_frame(depth)?;
+        let frame = &self.regions[depth];
         // SAFETY: the frame's 512 bytes lie in the stack, which is borrowed exclusively for `'m`, and no reference to it exists.
         unsafe { frame.base.write_bytes(0, FRAME_BYTES) };
+        Some(frame_pointer)
+    }
+
+    /// As [`Regions::open_frame`], but what was in the frame stays there: for functions that were proved to read no byte of it
+    /// before it is written.
+    #[inline]
+    pub(crate) fn show_frame(&mut self, depth: usize) -> Option<u64> {
+        let frame = self.regions[..MAX_FRAMES].get_mut(depth)?;
+        frame.bytes = FRAME_BYTES;
+        self.closed_from = self.closed_from.max(depth + 1);
         Some((frame.base.expose_provenance() + FRAME_BYTES) as u64)
     }
 
@@ -192,9 +205,11 @@ impl<'m> Regions<'m> {
     }
 
     /// Closes frames from `depth` on: their bytes can no longer be touched.
+    #[inline]
     pub(crate) fn close_frames(&mut self, depth: usize) {
-        for frame in &mut self.regions[depth..MAX_FRAMES] {
-            frame.bytes = 0;
+        while self.closed_from > depth {
+            self.closed_from -= 1;
+            self.regions[self.closed_from].bytes = 0;
         }
     }
 

@@ -20,6 +20,9 @@ use crate::memory::Values;
 /// Function addresses that programs see: this plus the index of the instruction. No processor has an address there.
 const FUNCTION_BASE: u64 = 0xbf00_0000_0000_0000;
 
+/// Stands for the target of what leads nowhere; no program is so long.
+const NO_TARGET: u32 = u32::MAX;
+
 /// Why a program cannot run here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PrepareErrorKind {
@@ -95,21 +98,27 @@ pub(crate) enum Call {
     Register,
 }
 
-/// The functions whose address a program takes: at which instructions they start.
-#[derive(Debug, Clone)]
-pub(crate) struct FunctionTable(Vec<bool>);
+/// The functions whose address a program takes: at which instructions they start, in order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FunctionTable(Vec<u32>);
 
 impl FunctionTable {
     /// The instruction at which the function starts that programs know by this address.
     pub(crate) fn function(&self, address: u64) -> Option<usize> {
-        let index = usize::try_from(address.checked_sub(FUNCTION_BASE)?).ok()?;
-        self.0.get(index).is_some_and(|is_entry| *is_entry).then_some(index)
+        let index = u32::try_from(address.checked_sub(FUNCTION_BASE)?).ok()?;
+        self.0.binary_search(&index).is_ok().then_some(index as usize)
     }
 
     /// The instructions, in order.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn entries(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().filter_map(|(insn, is_entry)| is_entry.then_some(insn))
+        self.0.iter().map(|insn| *insn as usize)
+    }
+
+    /// Whether the program takes the address of none.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -121,6 +130,8 @@ pub struct Prepared {
     insns: Vec<Insn>,
     slots: SlotMap,
     functions: FunctionTable,
+    /// By instruction, where jumps and local calls lead.
+    targets: Vec<u32>,
     /// Kernel functions by instruction; `None` where one may be absent.
     kernel_functions: BTreeMap<usize, Option<HelperFn>>,
     helpers: Helpers,
@@ -190,7 +201,8 @@ impl Prepared {
     fn new(insns: Vec<Insn>, helpers: &Helpers, facts: Facts) -> Self {
         Prepared {
             slots: SlotMap::new(&insns),
-            functions: FunctionTable(vec![false; insns.len()]),
+            functions: FunctionTable::default(),
+            targets: vec![NO_TARGET; insns.len()],
             insns,
             kernel_functions: BTreeMap::new(),
             helpers: helpers.clone(),
@@ -303,6 +315,8 @@ impl Prepared {
         for index in 0..self.insns.len() {
             self.check_insn(index).map_err(|kind| at(index, kind))?;
         }
+        self.functions.0.sort_unstable();
+        self.functions.0.dedup();
         Ok(())
     }
 
@@ -315,9 +329,12 @@ impl Prepared {
             Some(offset) => Some(self.slots.target(index, offset).ok_or(PrepareErrorKind::Target)?),
             None => None,
         };
+        if let Some(target) = target {
+            self.targets[index] = target as u32;
+        }
         match (insn, target) {
             (Insn::LoadImm64 { dst, value: Imm64::Function(_) }, Some(entry)) => {
-                self.functions.0[entry] = true;
+                self.functions.0.push(entry as u32);
                 let value = Imm64::Value(FUNCTION_BASE + entry as u64);
                 self.insns[index] = Insn::LoadImm64 { dst, value };
             }
@@ -338,14 +355,16 @@ impl Prepared {
         &self.insns
     }
 
-    /// The instruction that a jump, local call or function address at `insn` leads to.
+    /// The instruction that a jump or local call at `insn` leads to.
     ///
     /// # Panics
     ///
-    /// If it leads nowhere: it is none of those.
+    /// If it leads nowhere: it is neither.
+    #[inline]
     pub fn target(&self, insn: usize) -> usize {
-        let offset = self.insns[insn].local_offset().expect("the instruction has a target");
-        self.slots.target(insn, offset).expect("targets were checked")
+        let target = self.targets[insn];
+        assert!(target != NO_TARGET, "the instruction has a target");
+        target as usize
     }
 
     /// What the call at `insn` calls, if it is one.

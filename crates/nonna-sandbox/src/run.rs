@@ -48,6 +48,18 @@ enum Stop {
     Ended(u64),
 }
 
+impl Stop {
+    /// What becomes of the run.
+    #[cold]
+    fn outcome(self, instructions: u64) -> Result<Finished, Fault> {
+        match self {
+            Stop::Ended(result) => Ok(Finished { result, instructions }),
+            Stop::Fault(fault) => Err(fault),
+            Stop::Failed(error) => Err(Fault { insn: 0, kind: FaultKind::KernelFunction(error) }),
+        }
+    }
+}
+
 /// Something that runs functions of a program: an interpreter or machine code.
 pub trait Engine {
     /// Runs the function that starts at instruction `entry` until it returns, one frame deeper than the run is; yields its
@@ -211,6 +223,39 @@ impl<'r, 'm> Run<'r, 'm> {
         Ok(())
     }
 
+    /// As [`Run::execute`], for an engine whose functions nobody can ask for while it runs: its program takes the address of none.
+    /// No run of its own is made for it then.
+    #[inline]
+    pub(crate) fn execute_alone(
+        &mut self,
+        engine: &impl Engine,
+        arguments: [u64; 5],
+        budget: Budget,
+    ) -> Result<Finished, Fault> {
+        if self.depth != 0 {
+            // A helper's own run: what is kept here belongs to the run that called it.
+            return self.execute_function(engine, 0, arguments, budget);
+        }
+        self.admit(engine, 0, &arguments)?;
+        self.memory.close_frames(0);
+        self.memory.lend_areas(self.maps.areas());
+        (self.stopped, self.returns, self.tail_calls) = (0, 0, 0);
+        (self.meter, self.processor, self.stop) = (Meter::new(budget), Processor::UNASKED, None);
+        let returned = engine.enter(0, arguments, self);
+        let instructions = self.meter.spent();
+        let outcome = match self.stop {
+            None => Ok(Finished { result: returned, instructions }),
+            Some(stop) => {
+                (self.stopped, self.stop) = (0, None);
+                stop.outcome(instructions)
+            }
+        };
+        self.memory.close_frames(0);
+        self.memory.take_back_areas();
+        self.maps.end_run();
+        outcome
+    }
+
     fn execute_function(
         &mut self,
         engine: &dyn Engine,
@@ -241,9 +286,7 @@ impl<'r, 'm> Run<'r, 'm> {
         let instructions = inner.meter.spent();
         let outcome = match inner.stop {
             None => Ok(Finished { result: returned, instructions }),
-            Some(Stop::Ended(result)) => Ok(Finished { result, instructions }),
-            Some(Stop::Fault(fault)) => Err(fault),
-            Some(Stop::Failed(error)) => Err(Fault { insn: 0, kind: FaultKind::KernelFunction(error) }),
+            Some(stop) => stop.outcome(instructions),
         };
         self.memory.close_frames(0);
         self.memory.take_back_areas();

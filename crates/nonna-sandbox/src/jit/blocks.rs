@@ -46,7 +46,7 @@ pub(super) struct Blocks {
     pub(super) used: u16,
     has_may_goto: bool,
     /// Whether any access was left to be checked.
-    checks: bool,
+    pub(super) checks: bool,
     /// Instructions that jump backwards from behind: heads of loops.
     pub(super) loop_heads: Vec<bool>,
     /// Where nothing in the program looks at the run: how many of its functions are active at once at most.

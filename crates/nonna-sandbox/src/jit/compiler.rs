@@ -63,6 +63,8 @@ pub(super) struct Compiled {
     pub(super) quiet: Option<usize>,
     /// Whether anything in the program can come by a frame's address.
     pub(super) has_frames: bool,
+    /// Whether anything may be read of a frame that was not written before.
+    pub(super) empties_frames: bool,
     /// Memory for the next program.
     lists: (Vec<Effect>, Vec<u16>),
 }
@@ -159,7 +161,8 @@ pub(super) fn compile(program: &Prepared, targets: &Targets) -> Compiled {
     let entries = entries.into_iter().map(|(entry, label)| (entry, code.position(label))).collect();
     let quiet = compiler.blocks.quiet;
     let has_frames = compiler.is_counted || compiler.blocks.used & bit(Reg::R10) != 0;
-    Compiled { code, entries, quiet, has_frames, lists: compiler.blocks.into_lists() }
+    let empties_frames = !program.ends() || compiler.blocks.checks || program.needs_empty_frames();
+    Compiled { code, entries, quiet, has_frames, empties_frames, lists: compiler.blocks.into_lists() }
 }
 
 impl Compiler<'_> {

@@ -41,46 +41,63 @@ impl Effect {
     /// What an instruction does.
     #[inline]
     pub(super) fn of(insn: &Insn) -> Effect {
+        // Each kind of instruction once, and no choice after that which a processor could guess wrong.
         match *insn {
             Insn::Alu { width, op, dst, src } => {
-                let (dst, src, is_mov) = (bit(dst), src, op == AluOp::Mov);
-                let from = bits(src);
-                let is_clear = width == Width::W32 || is_mov && matches!(src, Operand::Imm(0..));
-                let is_copy = is_mov && from != 0;
-                let fuses = is_copy || op == AluOp::Lsh && from == 0;
-                Effect {
-                    reads: if is_mov { from } else { from | dst },
-                    writes: dst,
-                    kind: if is_clear { Effect::CLEARS } else { 0 }
-                        | if is_copy { Effect::COPIES } else { 0 }
-                        | if fuses { Effect::FUSES } else { 0 },
-                }
+                let (dst, from) = (bit(dst), bits(src));
+                let is_mov = op == AluOp::Mov;
+                let kept = if is_mov { 0 } else { dst };
+                let is_positive = !matches!(src, Operand::Imm(..0));
+                let has_constant = from == 0;
+                let is_clear = (width == Width::W32) | (is_mov & has_constant & is_positive);
+                let is_copy = is_mov & !has_constant;
+                let fuses = is_copy | ((op == AluOp::Lsh) & has_constant);
+                let kind = flag(is_clear, Effect::CLEARS)
+                    | flag(is_copy, Effect::COPIES)
+                    | flag(fuses, Effect::FUSES);
+                Effect { reads: from | kept, writes: dst, kind }
             }
-            _ => Effect::rare(insn),
+            Insn::Load { size, sign_extend, dst, base, .. } => {
+                let is_clear = !sign_extend & (size != MemSize::DW);
+                let kind = Effect::TOUCHES_MEMORY | flag(is_clear, Effect::CLEARS);
+                Effect { reads: bit(base), writes: bit(dst), kind }
+            }
+            Insn::Store { base, src, .. } => {
+                Effect { reads: bit(base) | bits(src), writes: 0, kind: Effect::TOUCHES_MEMORY }
+            }
+            Insn::Jump { dst, src, .. } => {
+                Effect { reads: bit(dst) | bits(src), writes: 0, kind: Effect::CONTROLS }
+            }
+            Insn::MovSx { width, dst, src, .. } => {
+                Effect { reads: bit(src), writes: bit(dst), kind: narrow(width == Width::W32) }
+            }
+            Insn::Neg { width, dst } => {
+                Effect { reads: bit(dst), writes: bit(dst), kind: narrow(width == Width::W32) }
+            }
+            Insn::Endian { dst, bits, .. } => {
+                Effect { reads: bit(dst), writes: bit(dst), kind: narrow(bits <= 32) }
+            }
+            Insn::LoadImm64 { dst, .. } => Effect { reads: 0, writes: bit(dst), kind: 0 },
+            Insn::Atomic { op, base, src, .. } => Effect::atomic(op, base, src),
+            Insn::LoadPacket { index, .. } => controls(index.map_or(0, bit), 1),
+            Insn::Goto { .. } | Insn::GotoLong { .. } | Insn::MayGoto { .. } => controls(0, 0),
+            Insn::Call(Callee::Register(register)) => controls(0x3f | bit(register), 1),
+            Insn::Call(_) => controls(0x3e, 1),
+            Insn::Exit => controls(1, 0),
         }
     }
 
-    #[inline(never)]
-    fn rare(insn: &Insn) -> Effect {
-        let (reads, writes) = registers(insn);
-        let kind = match insn {
-            Insn::Load { size, sign_extend, .. } => {
-                let is_clear = !sign_extend && *size != MemSize::DW;
-                Effect::TOUCHES_MEMORY | if is_clear { Effect::CLEARS } else { 0 }
-            }
-            Insn::Store { .. } | Insn::Atomic { .. } => Effect::TOUCHES_MEMORY,
-            Insn::MovSx { width: Width::W32, .. } | Insn::Neg { width: Width::W32, .. } => Effect::CLEARS,
-            Insn::Endian { bits: ..=32, .. } => Effect::CLEARS,
-            Insn::Jump { .. }
-            | Insn::Goto { .. }
-            | Insn::GotoLong { .. }
-            | Insn::MayGoto { .. }
-            | Insn::Call(_)
-            | Insn::Exit
-            | Insn::LoadPacket { .. } => Effect::CONTROLS,
-            _ => 0,
+    fn atomic(op: AtomicOp, base: Reg, src: Reg) -> Effect {
+        let (also_read, writes) = match op {
+            AtomicOp::CompareExchange => (1, 1),
+            AtomicOp::Exchange
+            | AtomicOp::Add { fetch: true }
+            | AtomicOp::Or { fetch: true }
+            | AtomicOp::And { fetch: true }
+            | AtomicOp::Xor { fetch: true } => (0, bit(src)),
+            _ => (0, 0),
         };
-        Effect { reads, writes, kind }
+        Effect { reads: bit(base) | bit(src) | also_read, writes, kind: Effect::TOUCHES_MEMORY }
     }
 
     /// Whether the upper half of what it writes is zero, where that of these registers is.
@@ -108,29 +125,20 @@ impl Effect {
     }
 }
 
-/// What an instruction that is no arithmetic of two operands reads and writes.
-fn registers(insn: &Insn) -> (u16, u16) {
-    match *insn {
-        Insn::Alu { dst, src, .. } => (bit(dst) | bits(src), bit(dst)),
-        Insn::MovSx { dst, src, .. } => (bit(src), bit(dst)),
-        Insn::Neg { dst, .. } | Insn::Endian { dst, .. } => (bit(dst), bit(dst)),
-        Insn::LoadImm64 { dst, .. } => (0, bit(dst)),
-        Insn::Load { dst, base, .. } => (bit(base), bit(dst)),
-        Insn::Store { base, src, .. } => (bit(base) | bits(src), 0),
-        Insn::Atomic { op, base, src, .. } => match op {
-            AtomicOp::CompareExchange => (bit(base) | bit(src) | 1, 1),
-            AtomicOp::Exchange
-            | AtomicOp::Add { fetch: true }
-            | AtomicOp::Or { fetch: true }
-            | AtomicOp::And { fetch: true }
-            | AtomicOp::Xor { fetch: true } => (bit(base) | bit(src), bit(src)),
-            _ => (bit(base) | bit(src), 0),
-        },
-        Insn::LoadPacket { index, .. } => (index.map_or(0, bit), 1),
-        Insn::Jump { dst, src, .. } => (bit(dst) | bits(src), 0),
-        Insn::Goto { .. } | Insn::GotoLong { .. } | Insn::MayGoto { .. } => (0, 0),
-        Insn::Call(Callee::Register(register)) => (0x3f | bit(register), 1),
-        Insn::Call(_) => (0x3e, 1),
-        Insn::Exit => (1, 0),
-    }
+/// A flag where it holds.
+#[inline(always)]
+fn flag(holds: bool, flag: u8) -> u8 {
+    u8::from(holds) * flag
+}
+
+/// Of what yields 32 bits, or more.
+#[inline(always)]
+fn narrow(is_narrow: bool) -> u8 {
+    flag(is_narrow, Effect::CLEARS)
+}
+
+/// What goes elsewhere.
+#[inline(always)]
+fn controls(reads: u16, writes: u16) -> Effect {
+    Effect { reads, writes, kind: Effect::CONTROLS }
 }

@@ -3,181 +3,11 @@
 //! Only the forms that the compiler uses are here, each a function of its operands; jumps are the business of `layout`. It
 //! knows no eBPF. The tests decode every form with a decoder that others wrote.
 
-/// A general register of the processor, by its number in encodings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Gpr(pub(super) u8);
+mod operands;
+mod pending;
 
-pub(super) const RAX: Gpr = Gpr(0);
-pub(super) const RCX: Gpr = Gpr(1);
-pub(super) const RDX: Gpr = Gpr(2);
-pub(super) const RBX: Gpr = Gpr(3);
-pub(super) const RSP: Gpr = Gpr(4);
-pub(super) const RBP: Gpr = Gpr(5);
-pub(super) const RSI: Gpr = Gpr(6);
-pub(super) const RDI: Gpr = Gpr(7);
-pub(super) const R8: Gpr = Gpr(8);
-pub(super) const R9: Gpr = Gpr(9);
-pub(super) const R10: Gpr = Gpr(10);
-pub(super) const R11: Gpr = Gpr(11);
-pub(super) const R12: Gpr = Gpr(12);
-pub(super) const R13: Gpr = Gpr(13);
-pub(super) const R14: Gpr = Gpr(14);
-pub(super) const R15: Gpr = Gpr(15);
-
-/// Memory at a register plus a displacement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mem {
-    pub(super) base: Gpr,
-    pub(super) displacement: i32,
-}
-
-/// Whether an operation works on all 64 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Size {
-    Byte,
-    Word,
-    Dword,
-    Qword,
-}
-
-/// Operations of two operands, by their number in encodings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Binary {
-    Add = 0,
-    Or = 1,
-    And = 4,
-    Sub = 5,
-    Xor = 6,
-    Cmp = 7,
-}
-
-/// Shifts, by their number in encodings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shift {
-    Rol = 0,
-    Shl = 4,
-    Shr = 5,
-    Sar = 7,
-}
-
-/// Operations of one operand (opcode `f7`), by their number in encodings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unary {
-    Neg = 3,
-    Mul = 4,
-    Div = 6,
-    Idiv = 7,
-}
-
-/// Conditions of jumps, by their number in encodings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
-    Below = 2,
-    AboveOrEqual = 3,
-    Equal = 4,
-    NotEqual = 5,
-    BelowOrEqual = 6,
-    Above = 7,
-    Less = 12,
-    GreaterOrEqual = 13,
-    LessOrEqual = 14,
-    Greater = 15,
-}
-
-impl Condition {
-    /// The condition that holds where this one does not.
-    pub(super) fn negated(self) -> Self {
-        match self {
-            Condition::Below => Condition::AboveOrEqual,
-            Condition::AboveOrEqual => Condition::Below,
-            Condition::Equal => Condition::NotEqual,
-            Condition::NotEqual => Condition::Equal,
-            Condition::BelowOrEqual => Condition::Above,
-            Condition::Above => Condition::BelowOrEqual,
-            Condition::Less => Condition::GreaterOrEqual,
-            Condition::GreaterOrEqual => Condition::Less,
-            Condition::LessOrEqual => Condition::Greater,
-            Condition::Greater => Condition::LessOrEqual,
-        }
-    }
-}
-
-/// The longest instruction.
-const MAX_INSN_BYTES: usize = 15;
-
-/// One instruction on its way, written where it will stay.
-struct Pending<'e> {
-    bytes: &'e mut [u8; 16],
-    n: usize,
-    /// Bytes of code before it.
-    len: &'e mut usize,
-}
-
-impl Pending<'_> {
-    /// The instruction is whole.
-    #[inline(always)]
-    fn end(self) {
-        *self.len += self.n;
-    }
-
-    #[inline(always)]
-    fn byte(&mut self, byte: u8) {
-        self.bytes[self.n & MAX_INSN_BYTES] = byte;
-        self.n += 1;
-    }
-
-    #[inline(always)]
-    fn bytes<const N: usize>(&mut self, bytes: [u8; N]) {
-        if let Some(place) = self.bytes.get_mut(self.n..self.n + N) {
-            place.copy_from_slice(&bytes);
-        }
-        self.n += N;
-    }
-
-    /// Prefixes: operand size, then REX where a register or the width needs it.
-    #[inline(always)]
-    fn prefixes(&mut self, size: Size, reg: Gpr, index: Gpr, base: Gpr, is_byte_register: bool) {
-        if size == Size::Word {
-            self.byte(0x66);
-        }
-        let wide = u8::from(size == Size::Qword) << 3;
-        let rex = wide | (reg.0 >> 3) << 2 | (index.0 >> 3) << 1 | base.0 >> 3;
-        if rex != 0 || is_byte_register {
-            self.byte(0x40 | rex);
-        }
-    }
-
-    #[inline(always)]
-    fn registers(&mut self, reg: u8, rm: Gpr) {
-        self.byte(0xc0 | (reg & 7) << 3 | rm.0 & 7);
-    }
-
-    #[inline(always)]
-    fn memory(&mut self, reg: u8, mem: Mem) {
-        let (reg, base) = ((reg & 7) << 3, mem.base.0 & 7);
-        // Without displacement, the numbers of rbp and r13 mean something else.
-        let mode = match i8::try_from(mem.displacement) {
-            Ok(0) if base != 5 => 0x00,
-            Ok(_) => 0x40,
-            Err(_) => 0x80,
-        };
-        self.byte(mode | reg | base);
-        if base == 4 {
-            // The numbers of rsp and r12 announce a second byte, which says: no index.
-            self.byte(0x24);
-        }
-        self.displacement(mode, mem.displacement);
-    }
-
-    #[inline(always)]
-    fn displacement(&mut self, mode: u8, displacement: i32) {
-        match mode {
-            0x00 => {}
-            0x40 => self.byte(displacement as u8),
-            _ => self.bytes(displacement.to_le_bytes()),
-        }
-    }
-}
+pub(super) use operands::*;
+use pending::{Pending, ROOM_BYTES, is_short};
 
 /// Bytes of code, growing.
 #[derive(Debug, Default)]
@@ -213,11 +43,11 @@ impl Encoder {
 
     #[inline(always)]
     fn begin(&mut self) -> Pending<'_> {
-        if self.bytes.len() < self.len + 16 {
+        if self.bytes.len() < self.len + ROOM_BYTES {
             self.grow();
         }
-        let room = self.bytes[self.len..].first_chunk_mut::<16>();
-        Pending { bytes: room.expect("it has grown"), n: 0, len: &mut self.len }
+        let room = self.bytes[self.len..].first_chunk_mut::<ROOM_BYTES>();
+        Pending::new(room.expect("it has grown"), &mut self.len)
     }
 
     #[cold]
@@ -246,22 +76,14 @@ impl Encoder {
     pub(super) fn binary_constant(&mut self, size: Size, op: Binary, dst: Gpr, value: i32) {
         let mut insn = self.begin();
         insn.prefixes(size, Gpr(0), Gpr(0), dst, false);
-        match i8::try_from(value) {
-            Ok(short) => {
-                insn.byte(0x83);
-                insn.registers(op as u8, dst);
-                insn.byte(short as u8);
-            }
-            Err(_) if dst == RAX => {
-                insn.byte((op as u8) << 3 | 5);
-                insn.bytes(value.to_le_bytes());
-            }
-            Err(_) => {
-                insn.byte(0x81);
-                insn.registers(op as u8, dst);
-                insn.bytes(value.to_le_bytes());
-            }
+        let is_short = is_short(value);
+        if dst == RAX && !is_short {
+            insn.byte((op as u8) << 3 | 5);
+        } else {
+            insn.byte(0x81 | u8::from(is_short) << 1);
+            insn.registers(op as u8, dst);
         }
+        insn.constant(value);
         insn.end();
     }
 
@@ -269,18 +91,9 @@ impl Encoder {
     pub(super) fn binary_memory(&mut self, size: Size, op: Binary, mem: Mem, value: i32) {
         let mut insn = self.begin();
         insn.prefixes(size, Gpr(0), Gpr(0), mem.base, false);
-        match i8::try_from(value) {
-            Ok(short) => {
-                insn.byte(0x83);
-                insn.memory(op as u8, mem);
-                insn.byte(short as u8);
-            }
-            Err(_) => {
-                insn.byte(0x81);
-                insn.memory(op as u8, mem);
-                insn.bytes(value.to_le_bytes());
-            }
-        }
+        insn.byte(0x81 | u8::from(is_short(value)) << 1);
+        insn.memory(op as u8, mem);
+        insn.constant(value);
         insn.end();
     }
 
@@ -368,11 +181,13 @@ impl Encoder {
 
     /// Loads bytes, zeros above them.
     pub(super) fn load(&mut self, size: Size, dst: Gpr, mem: Mem) {
-        match size {
-            Size::Byte => self.with_memory(&[], Size::Dword, &[0x0f, 0xb6], dst, mem),
-            Size::Word => self.with_memory(&[], Size::Dword, &[0x0f, 0xb7], dst, mem),
-            _ => self.with_memory(&[], size, &[0x8b], dst, mem),
-        }
+        let mut insn = self.begin();
+        let width = if size == Size::Qword { Size::Qword } else { Size::Dword };
+        insn.prefixes(width, dst, Gpr(0), mem.base, false);
+        insn.byte_if(matches!(size, Size::Byte | Size::Word), 0x0f);
+        insn.byte([0xb6, 0xb7, 0x8b, 0x8b][size as usize]);
+        insn.memory(dst.0, mem);
+        insn.end();
     }
 
     /// Loads bytes, copies of their sign above them, up to 64 bits.
@@ -431,11 +246,9 @@ impl Encoder {
     pub(super) fn shift(&mut self, size: Size, op: Shift, dst: Gpr, by: u8) {
         let mut insn = self.begin();
         insn.prefixes(size, Gpr(0), Gpr(0), dst, false);
-        insn.byte(if by == 1 { 0xd1 } else { 0xc1 });
+        insn.byte(0xc1 | u8::from(by == 1) << 4);
         insn.registers(op as u8, dst);
-        if by != 1 {
-            insn.byte(by);
-        }
+        insn.byte_if(by != 1, by);
         insn.end();
     }
 
@@ -502,18 +315,9 @@ impl Encoder {
     pub(super) fn multiply_constant(&mut self, size: Size, dst: Gpr, src: Gpr, value: i32) {
         let mut insn = self.begin();
         insn.prefixes(size, dst, Gpr(0), src, false);
-        match i8::try_from(value) {
-            Ok(short) => {
-                insn.byte(0x6b);
-                insn.registers(dst.0, src);
-                insn.byte(short as u8);
-            }
-            Err(_) => {
-                insn.byte(0x69);
-                insn.registers(dst.0, src);
-                insn.bytes(value.to_le_bytes());
-            }
-        }
+        insn.byte(0x69 | u8::from(is_short(value)) << 1);
+        insn.registers(dst.0, src);
+        insn.constant(value);
         insn.end();
     }
 
@@ -552,10 +356,13 @@ impl Encoder {
         let mut insn = self.begin();
         insn.prefixes(size, dst, index, base, false);
         insn.byte(0x8d);
-        let mode = if base.0 & 7 == 5 { 0x40 } else { 0 };
-        insn.byte(mode | (dst.0 & 7) << 3 | 4);
+        // As in other operands, rbp and r13 have a displacement always.
+        let is_bare = base.0 & 7 != 5;
+        insn.byte(if is_bare { 4 } else { 0x44 } | (dst.0 & 7) << 3);
         insn.byte(scale << 6 | (index.0 & 7) << 3 | base.0 & 7);
-        insn.displacement(mode, 0);
+        if !is_bare {
+            insn.byte(0);
+        }
         insn.end();
     }
 
@@ -623,5 +430,4 @@ impl Encoder {
 }
 
 #[cfg(test)]
-#[path = "encoder_tests.rs"]
 mod tests;

@@ -82,6 +82,8 @@ pub struct Code {
     quiet: Option<usize>,
     /// Whether the program has its frame pointer anywhere.
     has_frames: bool,
+    /// Whether its frames must be empty when it begins.
+    empties_frames: bool,
     given: Given,
     /// Keeps the values there whose addresses stand in the code.
     values: Values,
@@ -105,7 +107,8 @@ impl Code {
             compiled.entries.iter().map(|(insn, offset)| (*insn, pages.address(*offset))).collect();
         let main = addresses.first().map_or_else(|| pages.address(0), |(_, address)| *address);
         targets.addresses.set(addresses).expect("the targets are new");
-        let (quiet, has_frames) = (compiled.quiet, compiled.has_frames);
+        let (quiet, has_frames, empties_frames) =
+            (compiled.quiet, compiled.has_frames, compiled.empties_frames);
         compiled.leave_memory();
         Ok(Code {
             pages,
@@ -114,6 +117,7 @@ impl Code {
             ends: program.ends(),
             quiet,
             has_frames,
+            empties_frames,
             given: program.given(),
             values: program.values().clone(),
         })
@@ -139,7 +143,10 @@ impl Code {
             return Ok(Finished { result, instructions: 0 });
         }
         let budget = if self.ends { Budget { instructions: u64::MAX, time: None } } else { budget };
-        run.execute(self, arguments, budget)
+        match self.targets.functions.is_empty() {
+            true => run.execute_alone(self, arguments, budget),
+            false => run.execute(self, arguments, budget),
+        }
     }
 }
 
@@ -157,9 +164,10 @@ impl Engine for Code {
             }
             return self.pages.enter_quietly(arguments, self.main, run.memory.frame_pointer(depth));
         }
-        let frame_pointer = match self.has_frames {
-            true => run.memory.open_frame(depth),
-            false => (depth < MAX_FRAMES).then(|| run.memory.frame_pointer(depth)),
+        let frame_pointer = match (self.has_frames, self.empties_frames) {
+            (true, true) => run.memory.open_frame(depth),
+            (true, false) => run.memory.show_frame(depth),
+            (false, _) => (depth < MAX_FRAMES).then(|| run.memory.frame_pointer(depth)),
         };
         let Some(frame_pointer) = frame_pointer else {
             run.fault(entry, FaultKind::CallDepth);

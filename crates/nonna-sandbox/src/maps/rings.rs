@@ -125,7 +125,15 @@ impl Maps {
     }
 
     /// A run is over: what it reserved and never submitted, which only unproved programs do, counts for nothing.
+    #[inline]
     pub(crate) fn end_run(&mut self) {
+        if !self.reserved.is_empty() {
+            self.forget_reserved();
+        }
+    }
+
+    #[cold]
+    fn forget_reserved(&mut self) {
         for Reserved { map, offset, .. } in std::mem::take(&mut self.reserved) {
             if let Ok(ring) = self.ring(map, MapType::Ringbuf) {
                 ring.commit(offset, true);

@@ -241,10 +241,14 @@ pub(super) struct Lent {
 
 impl Regions<'_> {
     /// Lends the areas to the run that begins; [`Regions::take_back_areas`] must follow.
+    #[inline]
     pub(crate) fn lend_areas(&mut self, areas: &Areas) {
-        if areas.regions.is_empty() {
-            return;
+        if !areas.regions.is_empty() {
+            self.lend_some(areas);
         }
+    }
+
+    fn lend_some(&mut self, areas: &Areas) {
         if !Arc::ptr_eq(&self.lent.blocks, &areas.blocks) {
             self.lent.blocks = Arc::clone(&areas.blocks);
         }
@@ -260,7 +264,14 @@ impl Regions<'_> {
     }
 
     /// Closes them, and all records with them.
+    #[inline]
     pub(crate) fn take_back_areas(&mut self) {
+        if !(self.lent.places.is_empty() && self.lent.records.is_empty()) {
+            self.take_back_some();
+        }
+    }
+
+    fn take_back_some(&mut self) {
         self.version = self.version.wrapping_add(1);
         for region in &mut self.regions[self.lent.places.clone()] {
             *region = Region::CLOSED;

@@ -299,6 +299,13 @@ impl<'a> Prover<'a> {
         offset: i64,
         size: MemSize,
     ) -> Result<(), Failure> {
+        if trust == Trust::Trusted
+            && types == Types::Kernel
+            && self.is_connection_mark(type_id, pointer, offset, size)
+        {
+            self.note_direct(at);
+            return Ok(());
+        }
         if !matches!((trust, types), (Trust::Owned, Types::Object)) {
             return Err(Failure::new(
                 &slugs::READ_ONLY,
@@ -323,6 +330,29 @@ impl<'a> Prover<'a> {
             return Err(self.outside(at, register, "what a program may change in this object"));
         }
         Ok(())
+    }
+
+    /// Whether this is the mark of a connection, which network programs may set (`_nf_conntrack_btf_struct_access` in
+    /// `net/netfilter/nf_conntrack_bpf.c`, Linux 6.12).
+    fn is_connection_mark(&self, type_id: u32, pointer: &Pointer, offset: i64, size: MemSize) -> bool {
+        let program_type = self.program().program_type;
+        let network =
+            matches!(program_type, ProgramType::Xdp | ProgramType::SchedCls | ProgramType::SchedAct);
+        let Some(btf) = self.kernel else { return false };
+        let is_connection =
+            btf.name(TypeId(type_id)).is_ok_and(|name| matches!(name, "nf_conn" | "nf_conn___init"));
+        if !network || !is_connection || !pointer.is_fixed() || size != MemSize::W {
+            return false;
+        }
+        // One that is still being made begins with what it will be.
+        let Some(Ok(Type::Struct(connection))) =
+            btf.find(BtfKind::Struct, "nf_conn").map(|connection| btf.resolved(connection))
+        else {
+            return false;
+        };
+        let place = pointer.offset + offset;
+        let mut members = connection.members();
+        members.any(|member| member.name == "mark" && i64::from(member.bit_offset) == 8 * place)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one instruction")]

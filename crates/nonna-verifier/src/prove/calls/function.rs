@@ -246,7 +246,7 @@ fn parameter(btf: &Btf, kernel: Option<&Btf>, id: TypeId, tags: &[String]) -> Op
 }
 
 /// Structures that stand for the context of some kind of program.
-const CONTEXTS: &[&str] = &[
+pub(super) const CONTEXTS: &[&str] = &[
     "__sk_buff",
     "xdp_md",
     "bpf_sock_addr",

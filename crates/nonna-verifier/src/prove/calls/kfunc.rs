@@ -13,6 +13,7 @@ use super::super::memory::Way;
 use super::super::state::{Byte, Content, Frame, Slot, State};
 use super::super::step::{Next, typed};
 use super::super::value::{Id, Kind, Pointer, Trust, Types, Value};
+use super::function::CONTEXTS;
 use super::kfunc_table::{Kfunc, kfunc};
 use crate::slugs;
 
@@ -214,6 +215,14 @@ impl Prover<'_> {
         }
         let is_structure = matches!(btf.kind(target), Ok(BtfKind::Struct | BtfKind::Union));
         match value {
+            // Only programs with this context may call such a function, so there is no other that it could be.
+            Value::Pointer(pointer) if pointer.kind == Kind::Context && CONTEXTS.contains(&target_name) => {
+                if pointer.is_fixed() && pointer.offset == 0 {
+                    Ok(())
+                } else {
+                    Err(self.bad_argument(at, register, "the context as it was given"))
+                }
+            }
             Value::Pointer(pointer) if is_structure && matches!(pointer.kind, Kind::Typed { .. }) => {
                 self.check_object(state, at, register, found, &pointer, target_name, btf, arguments)
             }
@@ -270,6 +279,10 @@ impl Prover<'_> {
                 .help("compare it with the size of the memory first"));
         }
         let bytes = ranges.unsigned_max as i64;
+        let is_nothing = value.number().is_some_and(|number| number.scalar.as_constant() == Some(0));
+        if is_nothing && bytes == 0 {
+            return Ok(());
+        }
         self.check_memory(state, at, register, value, bytes, Way::Write)?;
         if let Value::Pointer(pointer) = value
             && let Kind::Stack { .. } = pointer.kind
@@ -307,8 +320,11 @@ impl Prover<'_> {
         };
         let strips = |name: &str| name.strip_prefix("bpf_").map(str::to_owned);
         let fits = name == target_name || strips(name).as_deref() == Some(target_name);
-        let placed = pointer.is_fixed() && pointer.offset == 0
-            || self.first_member(btf, type_id, pointer.offset, target_name);
+        // What is given back must be the thing itself, and what is still being made (`name___init`) is not what it is made to be.
+        let made = |of: &str, what: &str| of.strip_suffix("___init") == Some(what);
+        let is_strict = found.releases() || made(name, target_name) || made(target_name, name);
+        let placed =
+            !is_strict && pointer.is_fixed() && self.first_member(btf, type_id, pointer.offset, target_name);
         if !usable || !(fits && pointer.is_fixed() && pointer.offset == 0 || placed && !fits) {
             let wants = if fits {
                 format!("a trusted pointer to `{target_name}`")

@@ -1,7 +1,8 @@
 //! Kernel functions that programs may call, and what the kernel asks of the call.
 //!
 //! The flags are not in the kernel's types; they are those of the `BTF_ID_FLAGS` lists of Linux 6.12 (`kernel/bpf/helpers.c`,
-//! `kernel/bpf/cpumask.c`, `kernel/bpf/map_iter.c`, `fs/bpf_fs_kfuncs.c`, `kernel/trace/bpf_trace.c`).
+//! `kernel/bpf/cpumask.c`, `kernel/bpf/map_iter.c`, `fs/bpf_fs_kfuncs.c`, `kernel/trace/bpf_trace.c`, `net/netfilter/nf_conntrack_bpf.c`,
+//! `net/core/xdp.c`).
 
 use nonna_bpf::ProgramType;
 
@@ -23,6 +24,12 @@ enum Users {
     Tracing,
     /// Security hooks.
     Security,
+    /// XDP.
+    Xdp,
+    /// Traffic control.
+    Traffic,
+    /// XDP and traffic control.
+    Network,
 }
 
 const ACQUIRES: u16 = 1;
@@ -82,6 +89,7 @@ impl Kfunc {
             ProgramType::Tracing | ProgramType::Tracepoint | ProgramType::PerfEvent | ProgramType::Lsm
         );
         let inner = matches!(program_type, ProgramType::Syscall | ProgramType::StructOps);
+        let traffic = matches!(program_type, ProgramType::SchedCls | ProgramType::SchedAct);
         match self.users {
             Users::Everyone => true,
             Users::Generic => {
@@ -97,6 +105,9 @@ impl Kfunc {
             }
             Users::Tracing => tracing || inner,
             Users::Security => program_type == ProgramType::Lsm,
+            Users::Xdp => program_type == ProgramType::Xdp,
+            Users::Traffic => traffic,
+            Users::Network => traffic || program_type == ProgramType::Xdp,
         }
     }
 }
@@ -174,6 +185,20 @@ const KFUNCS: &[Kfunc] = &[
     of("bpf_cpumask_any_distribute", RCU, Users::Tracing),
     of("bpf_cpumask_any_and_distribute", RCU, Users::Tracing),
     of("bpf_cpumask_weight", RCU, Users::Tracing),
+    of("bpf_xdp_ct_alloc", ACQUIRES | NULLABLE, Users::Xdp),
+    of("bpf_xdp_ct_lookup", ACQUIRES | NULLABLE, Users::Xdp),
+    of("bpf_skb_ct_alloc", ACQUIRES | NULLABLE, Users::Traffic),
+    of("bpf_skb_ct_lookup", ACQUIRES | NULLABLE, Users::Traffic),
+    of("bpf_ct_insert_entry", ACQUIRES | NULLABLE | RELEASES, Users::Network),
+    of("bpf_ct_release", RELEASES, Users::Network),
+    of("bpf_ct_set_nat_info", 0, Users::Network),
+    of("bpf_ct_set_timeout", TRUSTED, Users::Network),
+    of("bpf_ct_change_timeout", TRUSTED, Users::Network),
+    of("bpf_ct_set_status", TRUSTED, Users::Network),
+    of("bpf_ct_change_status", TRUSTED, Users::Network),
+    of("bpf_xdp_metadata_rx_timestamp", 0, Users::Xdp),
+    of("bpf_xdp_metadata_rx_hash", 0, Users::Xdp),
+    of("bpf_xdp_metadata_rx_vlan_tag", 0, Users::Xdp),
     of("bpf_get_task_exe_file", ACQUIRES | TRUSTED | NULLABLE, Users::Security),
     of("bpf_put_file", RELEASES, Users::Security),
     of("bpf_path_d_path", TRUSTED, Users::Security),

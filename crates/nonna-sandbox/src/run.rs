@@ -8,6 +8,7 @@ use nonna_verifier::Given;
 use crate::budget::{Budget, Meter};
 use crate::context::Context;
 use crate::fault::{Fault, FaultKind, Finished};
+use crate::helpers::Copies;
 use crate::host::{Answer, HelperError, Host};
 use crate::maps::Maps;
 use crate::memory::{Access, Regions, Values};
@@ -106,6 +107,8 @@ pub struct Run<'r, 'm> {
     stop: Option<Stop>,
     engine: Option<&'r dyn Engine>,
     programs: Option<&'r dyn Programs>,
+    /// What iterators over bits go over.
+    pub(crate) bits: Copies,
     /// What the program may touch.
     pub memory: &'r mut Regions<'m>,
     /// The maps.
@@ -135,6 +138,7 @@ impl<'r, 'm> Run<'r, 'm> {
             stop: None,
             engine: None,
             programs: None,
+            bits: Copies::default(),
             memory,
             maps,
             context,
@@ -277,6 +281,7 @@ impl<'r, 'm> Run<'r, 'm> {
             stop: None,
             engine: Some(engine),
             programs: self.programs,
+            bits: Copies::default(),
             memory: &mut *self.memory,
             maps: &mut *self.maps,
             context: &mut *self.context,

@@ -3,6 +3,7 @@
 //! A helper is one `extern "C"` function, so that machine code calls it directly: `r1` to `r5` are already in the registers
 //! where the calling convention wants them. It checks its arguments itself and must not panic.
 
+mod bits;
 mod control;
 mod dynptr;
 mod format;
@@ -13,6 +14,8 @@ mod storage;
 mod table;
 mod text;
 mod world;
+
+pub(crate) use bits::Copies;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,6 +36,7 @@ type Body = fn(&mut Run<'_, '_>, [u64; 5]) -> Called;
 
 const EPERM: i32 = 1;
 const E2BIG: i32 = 7;
+const ENOMEM: i32 = 12;
 const EFAULT: i32 = 14;
 const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
@@ -101,7 +105,8 @@ impl Helpers {
         for (number, function) in tables.into_iter().flatten() {
             helpers = helpers.with(*number, *function);
         }
-        for (name, function) in dynptr::kernel_functions().chain(control::kernel_functions()) {
+        let functions = dynptr::kernel_functions().chain(control::kernel_functions());
+        for (name, function) in functions.chain(bits::kernel_functions()) {
             helpers = helpers.with_kernel_function(name, function);
         }
         helpers

@@ -85,7 +85,7 @@ pub(super) fn probe_text(
 }
 
 /// The kernel does not even try addresses that are none of its own (`copy_from_kernel_nofault_allowed`).
-fn not_there(source: Source, address: u64) -> u64 {
+pub(super) fn not_there(source: Source, address: u64) -> u64 {
     let own = address >> 47 == (1 << 17) - 1;
     error(if source == Source::Kernel && !own { ERANGE } else { EFAULT })
 }

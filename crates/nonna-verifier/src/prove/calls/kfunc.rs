@@ -481,7 +481,7 @@ impl Prover<'_> {
             return Ok(Value::Pointer(typed(Types::Kernel, target.0, Trust::Trusted)));
         }
         let bytes = u32::try_from(btf.size_of(target).unwrap_or(0)).unwrap_or(0);
-        let kind = Kind::Memory { bytes, writable: true, record: false };
+        let kind = Kind::Memory { bytes, writable: false, record: false };
         Ok(Value::Pointer(Pointer { reference, ..Pointer::new(kind) }))
     }
 

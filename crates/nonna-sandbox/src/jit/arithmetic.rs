@@ -8,8 +8,42 @@ use super::compiler::{Compiler, SCRATCH, SCRATCH_2, SCRATCH_3, gpr, size};
 use super::effects::bit;
 use super::encoder::*;
 
+/// What the processor does as programs do it, by number of the operation.
+const BINARY: [Binary; 14] = {
+    let mut binary = [Binary::Add; 14];
+    binary[AluOp::Sub as usize] = Binary::Sub;
+    binary[AluOp::Or as usize] = Binary::Or;
+    binary[AluOp::And as usize] = Binary::And;
+    binary[AluOp::Xor as usize] = Binary::Xor;
+    binary
+};
+
 impl Compiler<'_> {
-    /// An operation of two numbers, unless nobody wants its result.
+    /// One of the operations that stand in [`BINARY`], of two registers.
+    #[inline]
+    pub(super) fn registers(&mut self, index: usize, width: Width, op: AluOp, dst: Reg, src: Reg) {
+        if self.blocks.is_live_after(index, dst) {
+            self.encoder.binary(size(width), BINARY[op as usize], gpr(dst), gpr(src));
+            self.zero_flag = Some((dst, width, self.encoder.len()));
+        }
+    }
+
+    /// One of the operations that stand in [`BINARY`], of a register and a constant; no mask.
+    #[inline]
+    pub(super) fn constant(&mut self, index: usize, width: Width, op: AluOp, dst: Reg, value: i32) {
+        if self.blocks.is_live_after(index, dst) {
+            // 128 has no short form, its negative has.
+            let (op, value) = match (op, value) {
+                (AluOp::Add, 128) => (AluOp::Sub, -128),
+                (AluOp::Sub, 128) => (AluOp::Add, -128),
+                other => other,
+            };
+            self.encoder.binary_constant(size(width), BINARY[op as usize], gpr(dst), value);
+            self.zero_flag = Some((dst, width, self.encoder.len()));
+        }
+    }
+
+    /// Any operation of two numbers, unless nobody wants its result.
     pub(super) fn alu(&mut self, index: usize, width: Width, op: AluOp, dst: Reg, src: Operand) {
         if !self.blocks.is_live_after(index, dst) {
             return;
@@ -23,11 +57,13 @@ impl Compiler<'_> {
                 self.encoder.constant(gpr(dst), value);
             }
             (AluOp::Mov, Operand::Reg(src)) => self.copy(width, dst, src),
-            (AluOp::Add, _) => self.simple(width, Binary::Add, dst, src),
-            (AluOp::Sub, _) => self.simple(width, Binary::Sub, dst, src),
-            (AluOp::Or, _) => self.simple(width, Binary::Or, dst, src),
-            (AluOp::And, _) => self.simple(width, Binary::And, dst, src),
-            (AluOp::Xor, _) => self.simple(width, Binary::Xor, dst, src),
+            (AluOp::And, Operand::Imm(mask)) => self.mask(width, dst, mask),
+            (AluOp::Add | AluOp::Sub | AluOp::Or | AluOp::And | AluOp::Xor, Operand::Reg(src)) => {
+                self.registers(index, width, op, dst, src);
+            }
+            (AluOp::Add | AluOp::Sub | AluOp::Or | AluOp::Xor, Operand::Imm(value)) => {
+                self.constant(index, width, op, dst, value);
+            }
             (AluOp::Mul, Operand::Reg(src)) => self.encoder.multiply(size(width), gpr(dst), gpr(src)),
             (AluOp::Mul, Operand::Imm(value)) => self.multiply_constant(width, dst, dst, value),
             (AluOp::Lsh, _) => self.shift(width, Shift::Shl, dst, src),
@@ -65,31 +101,15 @@ impl Compiler<'_> {
         }
     }
 
-    fn simple(&mut self, width: Width, op: Binary, dst: Reg, src: Operand) {
-        let dst_gpr = gpr(dst);
-        match src {
-            Operand::Reg(src) => {
-                self.encoder.binary(size(width), op, dst_gpr, gpr(src));
-                self.zero_flag = Some((dst, width));
-            }
-            Operand::Imm(value) => {
-                let mut size = size(width);
-                if op == Binary::And && value >= 0 {
-                    // The mask clears the upper half anyway.
-                    size = Size::Dword;
-                    if value == 0xff || value == 0xffff {
-                        let from = if value == 0xff { Size::Byte } else { Size::Word };
-                        return self.encoder.zero_extend(from, dst_gpr, dst_gpr);
-                    }
-                }
-                // 128 has no short form, its negative has.
-                let (op, value) = match (op, value) {
-                    (Binary::Add, 128) => (Binary::Sub, -128),
-                    (Binary::Sub, 128) => (Binary::Add, -128),
-                    other => other,
-                };
-                self.encoder.binary_constant(size, op, dst_gpr, value);
-                self.zero_flag = Some((dst, if size == Size::Dword { Width::W32 } else { width }));
+    fn mask(&mut self, width: Width, dst: Reg, mask: i32) {
+        // A mask that is not negative clears the upper half anyway.
+        let width = if mask >= 0 { Width::W32 } else { width };
+        match mask {
+            0xff => self.encoder.zero_extend(Size::Byte, gpr(dst), gpr(dst)),
+            0xffff => self.encoder.zero_extend(Size::Word, gpr(dst), gpr(dst)),
+            _ => {
+                self.encoder.binary_constant(size(width), Binary::And, gpr(dst), mask);
+                self.zero_flag = Some((dst, width, self.encoder.len()));
             }
         }
     }
@@ -156,7 +176,7 @@ impl Compiler<'_> {
                 } else {
                     // No constant has a higher bit alone.
                     let mask = (by - 1) as i32;
-                    self.simple(Width::W32, Binary::And, dst, Operand::Imm(mask));
+                    self.mask(Width::W32, dst, mask);
                 }
             }
             // By more than 2^63 nobody divides.

@@ -30,6 +30,27 @@ pub(super) struct Function {
     pub(super) has_may_goto: bool,
 }
 
+/// Memory for what is known of instructions.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    effects: Vec<Effect>,
+    controls: Vec<u32>,
+    leaders: Vec<bool>,
+    loop_heads: Vec<bool>,
+    live: Vec<u16>,
+}
+
+impl Lists {
+    /// What it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.effects.capacity() * size_of::<Effect>()
+            + self.controls.capacity() * size_of::<u32>()
+            + self.leaders.capacity()
+            + self.loop_heads.capacity()
+            + self.live.capacity() * size_of::<u16>()
+    }
+}
+
 /// What is known of every instruction.
 #[derive(Debug)]
 pub(super) struct Blocks {
@@ -54,21 +75,27 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Looks a program over; the memory of two empty lists is used for what it finds.
-    pub(super) fn new(program: &Prepared, (mut effects, mut live): (Vec<Effect>, Vec<u16>)) -> Self {
+    /// Looks a program over; the memory of lists is used for what it finds.
+    pub(super) fn new(program: &Prepared, lists: Lists) -> Self {
         let n = program.insns().len();
-        effects.reserve_exact(n);
+        let Lists { mut effects, mut controls, mut leaders, mut loop_heads, mut live } = lists;
+        effects.clear();
+        controls.clear();
+        leaders.clear();
+        leaders.resize(n + 1, false);
+        loop_heads.clear();
+        loop_heads.resize(n, false);
         live.resize(n, 0);
         let mut blocks = Blocks {
             effects,
-            controls: Vec::new(),
-            leaders: vec![false; n + 1],
+            controls,
+            leaders,
             live,
             functions: Vec::new(),
             used: 0,
             has_may_goto: false,
             checks: false,
-            loop_heads: vec![false; n],
+            loop_heads,
             quiet: None,
         };
         blocks.find_effects(program);
@@ -79,21 +106,26 @@ impl Blocks {
         blocks
     }
 
-    /// Gives the memory of its largest lists back.
-    pub(super) fn into_lists(self) -> (Vec<Effect>, Vec<u16>) {
-        (self.effects, self.live)
+    /// Gives the memory of its lists back.
+    pub(super) fn into_lists(self) -> Lists {
+        let Blocks { effects, controls, leaders, loop_heads, live, .. } = self;
+        Lists { effects, controls, leaders, loop_heads, live }
     }
 
     fn find_effects(&mut self, program: &Prepared) {
-        for (index, insn) in program.insns().iter().enumerate() {
+        let (mut used, mut checks) = (0, false);
+        let controls = &mut self.controls;
+        let effects = program.insns().iter().enumerate().map(|(index, insn)| {
             let effect = Effect::of(insn);
-            self.used |= effect.reads | effect.writes;
-            self.checks |= effect.touches_memory() && program.access(index) != AccessFact::Direct;
+            used |= effect.reads | effect.writes;
+            checks |= effect.touches_memory() & (program.access(index) != AccessFact::Direct);
             if effect.controls() {
-                self.controls.push(index as u32);
+                controls.push(index as u32);
             }
-            self.effects.push(effect);
-        }
+            effect
+        });
+        self.effects.extend(effects);
+        (self.used, self.checks) = (used, checks);
     }
 
     /// The instructions that may go on elsewhere than at the next, and where they stand.

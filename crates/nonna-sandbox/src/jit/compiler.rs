@@ -7,11 +7,11 @@ use std::cell::Cell;
 use nonna_bpf::{Callee, Imm64, Insn, JumpOp, Operand, Reg, Width};
 
 use super::Targets;
-use super::blocks::{Blocks, Function};
+use super::blocks::{Blocks, Function, Lists};
 use super::calls::OutOfLine;
-use super::effects::{Effect, bit};
+use super::effects::{Form, bit};
 use super::encoder::*;
-use super::layout::{Label, LaidOut, Layout};
+use super::layout::{self, Label, LaidOut, Layout};
 use crate::program::Prepared;
 use crate::run::Run;
 
@@ -66,7 +66,7 @@ pub(super) struct Compiled {
     /// Whether anything may be read of a frame that was not written before.
     pub(super) empties_frames: bool,
     /// Memory for the next program.
-    lists: (Vec<Effect>, Vec<u16>),
+    lists: Lists,
 }
 
 /// The state of the pass.
@@ -78,8 +78,8 @@ pub(super) struct Compiler<'p> {
     pub(super) layout: Layout,
     /// Registers whose upper half is known to be zero.
     pub(super) upper_clear: u16,
-    /// A register, and how much of it, that the zero flag was set by last.
-    pub(super) zero_flag: Option<(Reg, Width)>,
+    /// A register, and how much of it, that the zero flag was set by, as long as the code ends there.
+    pub(super) zero_flag: Option<(Reg, Width, usize)>,
     /// Whether the budget is counted.
     pub(super) is_counted: bool,
     /// Whether the processor has the second set of bit manipulation instructions.
@@ -95,7 +95,8 @@ pub(super) struct Compiler<'p> {
 /// The memory that compilation takes most of: fresh pages would cost more than what is written into them.
 #[derive(Debug, Default)]
 struct Memory {
-    lists: (Vec<Effect>, Vec<u16>),
+    lists: Lists,
+    layout: layout::Lists,
     code: Vec<u8>,
 }
 
@@ -110,9 +111,9 @@ const MAX_KEPT_BYTES: usize = 1 << 20;
 impl Compiled {
     /// Leaves the memory for the next program, once the code lies where it runs.
     pub(super) fn leave_memory(self) {
-        let memory = Memory { lists: self.lists, code: self.code.into_encoder().into_memory() };
-        let (effects, live) = &memory.lists;
-        let bytes = memory.code.capacity() + size_of_val(&**effects) + size_of_val(&**live);
+        let (encoder, layout) = self.code.into_parts();
+        let memory = Memory { lists: self.lists, layout, code: encoder.into_memory() };
+        let bytes = memory.code.capacity() + memory.lists.bytes() + memory.layout.bytes();
         if bytes <= MAX_KEPT_BYTES {
             MEMORY.set(memory);
         }
@@ -122,14 +123,13 @@ impl Compiled {
 /// Compiles a program.
 pub(super) fn compile(program: &Prepared, targets: &Targets) -> Compiled {
     let n = program.insns().len();
-    let Memory { lists: (mut effects, live), mut code } = MEMORY.take();
-    effects.clear();
+    let Memory { lists, layout, mut code } = MEMORY.take();
     if code.len() < n * 4 {
         // What most programs need; fresh memory of zeros costs nothing where it is not touched.
         code = vec![0; 64 + n * 6];
     }
-    let blocks = Blocks::new(program, (effects, live));
-    let mut layout = Layout::new(n + blocks.functions.len());
+    let blocks = Blocks::new(program, lists);
+    let mut layout = Layout::new(n + blocks.functions.len(), layout);
     let unwind = layout.label();
     let function = blocks.functions[0];
     let mut compiler = Compiler {
@@ -265,34 +265,37 @@ impl Compiler<'_> {
     }
 
     /// Compiles the instruction at `index`, and those that become one with it; yields how many that were.
+    #[inline]
     fn step(&mut self, index: usize) -> usize {
         if self.blocks.is_leader(index) {
             self.begin_block(index);
         }
-        let insns = self.program.insns();
-        let n = match if self.blocks.effect(index).fuses() { self.fuse(index) } else { 0 } {
-            0 => {
-                let insn = insns[index];
-                if !matches!(insn, Insn::Jump { .. }) {
-                    self.zero_flag = None;
+        let effect = self.blocks.effect(index);
+        let insn = &self.program.insns()[index];
+        match (effect.form, insn) {
+            (Form::Registers, Insn::Alu { width, op, dst, src: Operand::Reg(src) }) => {
+                self.registers(index, *width, *op, *dst, *src);
+            }
+            (Form::Constant, Insn::Alu { width, op, dst, src: Operand::Imm(value) }) => {
+                self.constant(index, *width, *op, *dst, *value);
+            }
+            (Form::Arithmetic, Insn::Alu { width, op, dst, src }) => {
+                self.alu(index, *width, *op, *dst, *src);
+            }
+            (Form::Fuses, Insn::Alu { width, op, dst, src }) => {
+                let n = self.fuse(index);
+                if n > 0 {
+                    for index in index..index + n {
+                        self.upper_clear = self.blocks.effect(index).upper_clear_after(self.upper_clear);
+                    }
+                    return n;
                 }
-                self.single(index, insn);
-                1
+                self.alu(index, *width, *op, *dst, *src);
             }
-            n => {
-                self.zero_flag = None;
-                n
-            }
-        };
-        for index in index..index + n {
-            let effect = self.blocks.effect(index);
-            let is_clear = effect.clears_upper_half(self.upper_clear);
-            self.upper_clear &= !effect.writes;
-            if is_clear {
-                self.upper_clear |= effect.writes;
-            }
+            (_, insn) => self.single(index, *insn),
         }
-        n
+        self.upper_clear = effect.upper_clear_after(self.upper_clear);
+        1
     }
 
     /// Where calls of the function lead that starts at an instruction.
@@ -398,7 +401,9 @@ impl Compiler<'_> {
 
     /// Whether the zero flag says already whether a register is zero.
     fn shows_zero(&self, register: Reg, width: Width) -> bool {
-        let is_shown = |(of, shown)| of == register && (shown == Width::W32 || width == Width::W64);
+        let is_shown = |(of, shown, at)| {
+            of == register && at == self.encoder.len() && (shown == Width::W32 || width == Width::W64)
+        };
         self.zero_flag.is_some_and(is_shown)
     }
 

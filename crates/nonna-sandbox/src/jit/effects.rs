@@ -17,6 +17,35 @@ fn bits(operand: Operand) -> u16 {
     }
 }
 
+/// How an instruction becomes machine code: what is told apart here need not be told apart again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Form {
+    /// One that is rare.
+    #[default]
+    Other,
+    /// Arithmetic of two registers that the processor does in the same way.
+    Registers,
+    /// That of a register and a constant; all but masks.
+    Constant,
+    /// Other arithmetic.
+    Arithmetic,
+    /// Arithmetic that may become one with what follows.
+    Fuses,
+}
+
+/// By number of the operation: its forms with a register and with a constant.
+const FORMS: [[Form; 2]; 14] = {
+    let mut forms = [[Form::Arithmetic; 2]; 14];
+    forms[AluOp::Add as usize] = [Form::Registers, Form::Constant];
+    forms[AluOp::Sub as usize] = [Form::Registers, Form::Constant];
+    forms[AluOp::Or as usize] = [Form::Registers, Form::Constant];
+    forms[AluOp::Xor as usize] = [Form::Registers, Form::Constant];
+    forms[AluOp::And as usize] = [Form::Registers, Form::Arithmetic];
+    forms[AluOp::Mov as usize] = [Form::Fuses, Form::Arithmetic];
+    forms[AluOp::Lsh as usize] = [Form::Arithmetic, Form::Fuses];
+    forms
+};
+
 /// What an instruction does to registers, and of what kind it is.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Effect {
@@ -24,6 +53,7 @@ pub(super) struct Effect {
     pub(super) reads: u16,
     /// Those that it writes whatever happens.
     pub(super) writes: u16,
+    pub(super) form: Form,
     kind: u8,
 }
 
@@ -32,8 +62,6 @@ impl Effect {
     const CLEARS: u8 = 1;
     /// It copies a register, so that its result is as wide as that.
     const COPIES: u8 = 2;
-    /// Others may follow with which it becomes one.
-    const FUSES: u8 = 4;
     const TOUCHES_MEMORY: u8 = 8;
     /// It may go on elsewhere than at the next.
     const CONTROLS: u8 = 16;
@@ -50,34 +78,23 @@ impl Effect {
                 let is_positive = !matches!(src, Operand::Imm(..0));
                 let has_constant = from == 0;
                 let is_clear = (width == Width::W32) | (is_mov & has_constant & is_positive);
-                let is_copy = is_mov & !has_constant;
-                let fuses = is_copy | ((op == AluOp::Lsh) & has_constant);
-                let kind = flag(is_clear, Effect::CLEARS)
-                    | flag(is_copy, Effect::COPIES)
-                    | flag(fuses, Effect::FUSES);
-                Effect { reads: from | kept, writes: dst, kind }
+                let kind = flag(is_clear, Effect::CLEARS) | flag(is_mov & !has_constant, Effect::COPIES);
+                let form = FORMS[op as usize][usize::from(has_constant)];
+                Effect { reads: from | kept, writes: dst, form, kind }
             }
             Insn::Load { size, sign_extend, dst, base, .. } => {
                 let is_clear = !sign_extend & (size != MemSize::DW);
                 let kind = Effect::TOUCHES_MEMORY | flag(is_clear, Effect::CLEARS);
-                Effect { reads: bit(base), writes: bit(dst), kind }
+                other(bit(base), bit(dst), kind)
             }
-            Insn::Store { base, src, .. } => {
-                Effect { reads: bit(base) | bits(src), writes: 0, kind: Effect::TOUCHES_MEMORY }
-            }
-            Insn::Jump { dst, src, .. } => {
-                Effect { reads: bit(dst) | bits(src), writes: 0, kind: Effect::CONTROLS }
-            }
+            Insn::Store { base, src, .. } => other(bit(base) | bits(src), 0, Effect::TOUCHES_MEMORY),
+            Insn::Jump { dst, src, .. } => controls(bit(dst) | bits(src), 0),
             Insn::MovSx { width, dst, src, .. } => {
-                Effect { reads: bit(src), writes: bit(dst), kind: narrow(width == Width::W32) }
+                other(bit(src), bit(dst), flag(width == Width::W32, Effect::CLEARS))
             }
-            Insn::Neg { width, dst } => {
-                Effect { reads: bit(dst), writes: bit(dst), kind: narrow(width == Width::W32) }
-            }
-            Insn::Endian { dst, bits, .. } => {
-                Effect { reads: bit(dst), writes: bit(dst), kind: narrow(bits <= 32) }
-            }
-            Insn::LoadImm64 { dst, .. } => Effect { reads: 0, writes: bit(dst), kind: 0 },
+            Insn::Neg { width, dst } => other(bit(dst), bit(dst), flag(width == Width::W32, Effect::CLEARS)),
+            Insn::Endian { dst, bits, .. } => other(bit(dst), bit(dst), flag(bits <= 32, Effect::CLEARS)),
+            Insn::LoadImm64 { dst, .. } => other(0, bit(dst), 0),
             Insn::Atomic { op, base, src, .. } => Effect::atomic(op, base, src),
             Insn::LoadPacket { index, .. } => controls(index.map_or(0, bit), 1),
             Insn::Goto { .. } | Insn::GotoLong { .. } | Insn::MayGoto { .. } => controls(0, 0),
@@ -97,19 +114,16 @@ impl Effect {
             | AtomicOp::Xor { fetch: true } => (0, bit(src)),
             _ => (0, 0),
         };
-        Effect { reads: bit(base) | bit(src) | also_read, writes, kind: Effect::TOUCHES_MEMORY }
+        other(bit(base) | bit(src) | also_read, writes, Effect::TOUCHES_MEMORY)
     }
 
-    /// Whether the upper half of what it writes is zero, where that of these registers is.
+    /// The registers whose upper halves are zero after it, where these are before.
     #[inline(always)]
-    pub(super) fn clears_upper_half(self, upper_clear: u16) -> bool {
-        self.kind & Effect::CLEARS != 0 || self.kind & Effect::COPIES != 0 && upper_clear & self.reads != 0
-    }
-
-    /// Whether it may become one with those that follow.
-    #[inline(always)]
-    pub(super) fn fuses(self) -> bool {
-        self.kind & Effect::FUSES != 0
+    pub(super) fn upper_clear_after(self, upper_clear: u16) -> u16 {
+        let copies = (self.kind & Effect::COPIES != 0) & (upper_clear & self.reads != 0);
+        let is_clear = (self.kind & Effect::CLEARS != 0) | copies;
+        let cleared = if is_clear { self.writes } else { 0 };
+        upper_clear & !self.writes | cleared
     }
 
     /// Whether it touches memory.
@@ -131,14 +145,14 @@ fn flag(holds: bool, flag: u8) -> u8 {
     u8::from(holds) * flag
 }
 
-/// Of what yields 32 bits, or more.
+/// What is no arithmetic.
 #[inline(always)]
-fn narrow(is_narrow: bool) -> u8 {
-    flag(is_narrow, Effect::CLEARS)
+fn other(reads: u16, writes: u16, kind: u8) -> Effect {
+    Effect { reads, writes, form: Form::Other, kind }
 }
 
 /// What goes elsewhere.
 #[inline(always)]
 fn controls(reads: u16, writes: u16) -> Effect {
-    Effect { reads, writes, kind: Effect::CONTROLS }
+    other(reads, writes, Effect::CONTROLS)
 }

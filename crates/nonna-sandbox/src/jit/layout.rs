@@ -36,17 +36,40 @@ type Place = u64;
 /// Rounds after which every jump takes the long form: keeps the time linear for code that resists.
 const MAX_ROUNDS: usize = 12;
 
+/// Memory for labels and jumps.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    items: Vec<Item>,
+    labels: Vec<Place>,
+    shifts: Vec<u32>,
+}
+
+impl Lists {
+    /// What it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.items.capacity() * size_of::<Item>()
+            + self.labels.capacity() * size_of::<Place>()
+            + self.shifts.capacity() * size_of::<u32>()
+    }
+}
+
 /// Labels and jumps of code that is being made.
 #[derive(Debug)]
 pub(super) struct Layout {
     items: Vec<Item>,
     labels: Vec<Place>,
+    /// How far each item is shifted by those before it, and by all at the end; known when all is there.
+    shifts: Vec<u32>,
 }
 
 impl Layout {
-    /// With this many labels to begin with, numbered from 0.
-    pub(super) fn new(n_labels: usize) -> Self {
-        Layout { items: Vec::with_capacity(n_labels / 4), labels: vec![0; n_labels] }
+    /// With this many labels to begin with, numbered from 0; uses the memory of lists.
+    pub(super) fn new(n_labels: usize, lists: Lists) -> Self {
+        let Lists { mut items, mut labels, shifts } = lists;
+        items.clear();
+        labels.clear();
+        labels.resize(n_labels, 0);
+        Layout { items, labels, shifts }
     }
 
     /// A new label.
@@ -80,19 +103,20 @@ impl Layout {
         self.items.push(Item { at: encoder.len() as u32, kind, size });
     }
 
-    /// Finds the sizes; yields how far each item is shifted by those before it, and by all at the end.
-    fn settle(&mut self) -> Vec<u32> {
-        let mut shifts = vec![0u32; self.items.len() + 1];
+    /// Finds the sizes, and how far each item is shifted.
+    fn settle(&mut self) {
+        self.shifts.clear();
+        self.shifts.resize(self.items.len() + 1, 0);
         for round in 0.. {
             let mut shift = 0;
-            for (item, before) in self.items.iter_mut().zip(&mut shifts) {
+            for (item, before) in self.items.iter_mut().zip(&mut self.shifts) {
                 *before = shift;
                 if let Kind::Align(to) = item.kind {
                     item.size = (item.at + shift).wrapping_neg() % to;
                 }
                 shift += item.size;
             }
-            shifts[self.items.len()] = shift;
+            self.shifts[self.items.len()] = shift;
             let mut grown = false;
             for index in 0..self.items.len() {
                 let item = self.items[index];
@@ -102,8 +126,8 @@ impl Layout {
                     Kind::Call(_) | Kind::Align(_) => continue,
                 };
                 if item.size == 2 {
-                    let from = item.at + shifts[index] + 2;
-                    let to = self.position(target, &shifts);
+                    let from = item.at + self.shifts[index] + 2;
+                    let to = self.position(target);
                     if round >= MAX_ROUNDS || i8::try_from(i64::from(to) - i64::from(from)).is_err() {
                         self.items[index].size = long;
                         grown = true;
@@ -114,19 +138,18 @@ impl Layout {
                 break;
             }
         }
-        shifts
     }
 
-    fn position(&self, label: Label, shifts: &[u32]) -> u32 {
+    fn position(&self, label: Label) -> u32 {
         let place = self.labels[label.0 as usize];
         debug_assert!(place != 0, "{label:?} was placed");
-        ((place >> 32) as u32).wrapping_add(shifts[place as u32 as usize]).wrapping_sub(1)
+        ((place >> 32) as u32).wrapping_add(self.shifts[place as u32 as usize]).wrapping_sub(1)
     }
 
     /// Lays the code out.
     pub(super) fn finish(mut self, encoder: Encoder) -> LaidOut {
-        let shifts = self.settle();
-        LaidOut { layout: self, shifts, encoder }
+        self.settle();
+        LaidOut { layout: self, encoder }
     }
 }
 
@@ -134,24 +157,24 @@ impl Layout {
 #[derive(Debug)]
 pub(super) struct LaidOut {
     layout: Layout,
-    shifts: Vec<u32>,
     encoder: Encoder,
 }
 
 impl LaidOut {
-    /// Gives the memory of the code that was encoded back.
-    pub(super) fn into_encoder(self) -> Encoder {
-        self.encoder
+    /// Gives the code that was encoded back, and the memory of lists.
+    pub(super) fn into_parts(self) -> (Encoder, Lists) {
+        let Layout { items, labels, shifts } = self.layout;
+        (self.encoder, Lists { items, labels, shifts })
     }
 
     /// Bytes of code.
     pub(super) fn len(&self) -> usize {
-        self.encoder.len() + self.shifts.last().map_or(0, |shift| *shift as usize)
+        self.encoder.len() + self.layout.shifts.last().map_or(0, |shift| *shift as usize)
     }
 
     /// Where a label lies in the code.
     pub(super) fn position(&self, label: Label) -> u32 {
-        self.layout.position(label, &self.shifts)
+        self.layout.position(label)
     }
 
     /// Puts the code where there is room for all of it.
@@ -237,7 +260,7 @@ mod tests {
     #[test]
     fn jumps_are_short_where_they_reach_and_lead_where_they_should() {
         for distance in [0usize, 100, 127, 128, 129, 5000] {
-            let (mut encoder, mut layout) = (Encoder::default(), Layout::new(2));
+            let (mut encoder, mut layout) = (Encoder::default(), Layout::new(2, Lists::default()));
             let (first, last) = (Label(0), Label(1));
             layout.place(first, &encoder);
             layout.jump_if(&encoder, Condition::Above, last);
@@ -268,7 +291,7 @@ mod tests {
 
     #[test]
     fn padding_aligns() {
-        let (mut encoder, mut layout) = (Encoder::default(), Layout::new(1));
+        let (mut encoder, mut layout) = (Encoder::default(), Layout::new(1, Lists::default()));
         for n in 0..70 {
             encoder.ret();
             layout.align(&encoder, 16);

@@ -18,7 +18,7 @@ mod verdict;
 mod xdp;
 
 use nonna_bpf::{AttachType, ProgramType};
-use nonna_verifier::context::{Layout, layout};
+use nonna_verifier::context::{Layout, layout, packet_access};
 
 use crate::memory::{LowPages, Pages, Regions};
 use image::Image;
@@ -255,6 +255,16 @@ impl Context {
     #[inline]
     pub(crate) fn is_of(&self, program_type: ProgramType, address: u64) -> bool {
         self.program_type == Some(program_type) && self.address == address
+    }
+
+    /// Whether this is the address of the context, and one with a packet.
+    pub(crate) fn has_packet_at(&self, address: u64) -> bool {
+        self.address == address && matches!(self.form, Form::Xdp(_) | Form::SocketBuffer(_))
+    }
+
+    /// Whether programs of this type may write into packets.
+    pub(crate) fn lets_write_packets(&self) -> bool {
+        self.program_type.is_some_and(|program_type| packet_access(program_type, None).writable)
     }
 
     /// The packet as it is now: as a frame with its link header where the program's type has packets from the network, else the bytes that

@@ -6,7 +6,7 @@
 use nonna_bpf::Helper;
 
 use super::table::helper_table;
-use super::{Called, E2BIG, EINVAL, ERANGE, HelperFn, error, read_bytes};
+use super::{Called, E2BIG, EFAULT, EINVAL, ERANGE, HelperFn, error, read_bytes};
 use crate::host::HelperError;
 use crate::maps::MapError;
 use crate::run::Run;
@@ -102,13 +102,17 @@ impl Dynptr {
             return Ok(Err(E2BIG));
         }
         let is = |kind: Kind| self.size >> KIND_SHIFT & 7 == kind as u32;
-        // A packet begins where its context says now.
-        let base = if is(Kind::Xdp) {
-            packet(run, self.address, Kind::Xdp)?.0
-        } else if is(Kind::SocketBuffer) {
-            packet(run, self.address, Kind::SocketBuffer)?.0
-        } else {
-            self.address
+        // A packet begins and ends where its context says now, whatever it was when the dynamic pointer was made.
+        let kind = [Kind::Xdp, Kind::SocketBuffer].into_iter().find(|kind| is(*kind));
+        let base = match kind {
+            Some(kind) => {
+                let (start, length) = packet(run, self.address, kind)?;
+                if u64::from(self.offset) + offset + bytes > length {
+                    return Ok(Err(if kind == Kind::Xdp { EINVAL } else { EFAULT }));
+                }
+                start
+            }
+            None => self.address,
         };
         Ok(Ok(base.wrapping_add(u64::from(self.offset)).wrapping_add(offset)))
     }
@@ -192,8 +196,13 @@ fn from_packet(run: &mut Run<'_, '_>, [context, flags, to, ..]: [u64; 5], kind: 
         Dynptr::NULL.write(run, to)?;
         return Ok(error(EINVAL));
     }
+    // A proof takes the parts for memory that is there, so they are of the packet of this run and no other.
+    if !run.context.has_packet_at(context) {
+        return Err(HelperError::Misused("no packet of this run is behind what it is given"));
+    }
     let (_, bytes) = packet(run, context, kind)?;
-    Dynptr::new(kind, context, bytes as u32, false).write(run, to)?;
+    let read_only = kind == Kind::SocketBuffer && !run.context.lets_write_packets();
+    Dynptr::new(kind, context, bytes as u32, read_only).write(run, to)?;
     Ok(0)
 }
 
@@ -252,4 +261,74 @@ const NAMES: [&str; 9] = [
 /// The kernel functions of this file, by name.
 pub(super) fn kernel_functions() -> impl Iterator<Item = (&'static str, HelperFn)> {
     NAMES.into_iter().zip(FUNCTIONS.iter().map(|(_, function)| *function))
+}
+
+#[cfg(test)]
+mod tests {
+    use nonna_bpf::ProgramType;
+
+    use super::*;
+    use crate::context::Input;
+    use crate::{Context, Maps, NoHelpers, Regions, Stack};
+
+    /// Runs a test with a packet of 64 bytes: it gets the run, the context, and 32 bytes of the program's.
+    fn with_packet(program_type: ProgramType, test: impl FnOnce(&mut Run<'_, '_>, u64, u64)) {
+        let input = Input { packet: vec![7; 64], ..Input::default() };
+        let mut low = Context::pages(program_type, &input).unwrap();
+        let (mut stack, mut maps, mut host) = (Stack::new(), Maps::new(1), NoHelpers);
+        let mut own = [0; 32];
+        let mut memory = Regions::new(&mut stack);
+        let mut context = Context::new(program_type, &input, &mut memory, &mut low).unwrap();
+        let (address, at) = (context.address(), memory.lend(&mut own));
+        let mut run = Run::new(&mut memory, &mut maps, &mut context, &mut host);
+        test(&mut run, address, at);
+    }
+
+    fn call(run: &mut Run<'_, '_>, name: &str, [a, b, c, d]: [u64; 4]) -> u64 {
+        let which = NAMES.iter().position(|known| *known == name).unwrap();
+        FUNCTIONS[which].1(a, b, c, d, 0, run)
+    }
+
+    fn helper(run: &mut Run<'_, '_>, helper: Helper, [a, b, c, d]: [u64; 4]) -> i64 {
+        let function = crate::Helpers::kernel().get(helper.id()).unwrap();
+        function(a, b, c, d, 0, run).cast_signed()
+    }
+
+    #[test]
+    fn parts_end_where_the_packet_ends_now() {
+        with_packet(ProgramType::Xdp, |run, context, at| {
+            assert_eq!(call(run, "bpf_dynptr_from_xdp", [context, 0, at, 0]), 0);
+            let part = |run: &mut Run<'_, '_>, offset| call(run, "bpf_dynptr_slice", [at, offset, 0, 8]);
+            let start = part(run, 0);
+            assert_eq!(part(run, 56), start + 56);
+            assert_eq!(part(run, 57), 0);
+            assert_eq!(helper(run, Helper::XDP_ADJUST_TAIL, [context, 8u64.wrapping_neg(), 0, 0]), 0);
+            // The dynamic pointer still has 64 bytes, the packet has not.
+            assert_eq!(call(run, "bpf_dynptr_size", [at, 0, 0, 0]), 64);
+            assert_eq!((part(run, 48), part(run, 49)), (start + 48, 0));
+            assert_eq!(helper(run, Helper::DYNPTR_READ, [at + 16, 8, at, 49]), -i64::from(EINVAL));
+            assert!(!run.is_stopped());
+        });
+    }
+
+    #[test]
+    fn packets_are_written_by_programs_that_may() {
+        for (program_type, is_read_only) in [(ProgramType::SchedCls, false), (ProgramType::CgroupSkb, true)] {
+            with_packet(program_type, |run, context, at| {
+                assert_eq!(call(run, "bpf_dynptr_from_skb", [context, 0, at, 0]), 0);
+                assert_eq!(call(run, "bpf_dynptr_is_rdonly", [at, 0, 0, 0]), u64::from(is_read_only));
+                assert_eq!(call(run, "bpf_dynptr_slice_rdwr", [at, 0, 0, 8]) == 0, is_read_only);
+                let written = helper(run, Helper::DYNPTR_WRITE, [at, 0, at + 16, 8]);
+                assert_eq!(written, if is_read_only { -i64::from(EINVAL) } else { 0 });
+            });
+        }
+    }
+
+    #[test]
+    fn packets_of_nobody_are_refused() {
+        with_packet(ProgramType::SchedCls, |run, _, at| {
+            assert_eq!(call(run, "bpf_dynptr_from_skb", [at, 0, at, 0]), 0);
+            assert!(run.is_stopped());
+        });
+    }
 }

@@ -6,7 +6,7 @@ use super::Case;
 use super::trace::Made;
 use crate::context::SocketKind;
 use crate::numbers::Scalar;
-use crate::prove::value::{Kind, Pointer, Trust, Value};
+use crate::prove::value::{Kind, Pointer, Source, Trust, Value};
 use crate::slugs;
 
 /// A value in words, as in "a number from 0 to 255".
@@ -75,7 +75,7 @@ fn pointer_words(object: &Object, pointer: &Pointer) -> String {
         Kind::Socket(SocketKind::Common) => "a socket that may be a short-lived one".to_owned(),
         Kind::TcpSocket => "a TCP socket".to_owned(),
         Kind::XdpSocket => "an AF_XDP socket".to_owned(),
-        Kind::Memory { bytes: size, record: true, .. } => {
+        Kind::Memory { bytes: size, source: Source::Record, .. } => {
             format!("a record of a ring buffer ({})", bytes(i64::from(size)))
         }
         Kind::Memory { bytes: size, .. } => format!("memory of {}", bytes(i64::from(size))),

@@ -44,7 +44,7 @@ use links::Terms;
 use state::{Frame, Role, State};
 use step::Callback;
 use summary::{Instance, InstanceIdx};
-use value::{Id, Kind, Pointer, Value};
+use value::{Id, Kind, Pointer, Source, Value};
 
 /// Walks one program.
 pub(crate) struct Prover<'a> {
@@ -215,7 +215,11 @@ impl<'a> Prover<'a> {
                 frame.registers[1] = if bytes == 0 {
                     Value::constant(0)
                 } else {
-                    Value::Pointer(Pointer::new(Kind::Memory { bytes, writable: true, record: false }))
+                    Value::Pointer(Pointer::new(Kind::Memory {
+                        bytes,
+                        writable: true,
+                        source: Source::Plain,
+                    }))
                 };
                 frame.registers[2] = Value::constant(memory_bytes);
             }

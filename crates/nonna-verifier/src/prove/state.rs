@@ -32,6 +32,10 @@ pub(crate) enum Byte {
 pub(crate) enum DynptrKind {
     Local,
     Ringbuf,
+    /// The packet of a socket buffer.
+    SocketBuffer,
+    /// The packet of XDP.
+    Xdp,
 }
 
 /// What stands in a slot beside plain bytes.

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::fields::FieldKind;
 use super::state::State;
 use super::step::typed;
-use super::value::{Kind, Pointer, Trust, Types, Value};
+use super::value::{Kind, Pointer, Source, Trust, Types, Value};
 use crate::facts::AccessFact;
 use crate::numbers::Scalar;
 use crate::slugs;
@@ -397,7 +397,11 @@ impl<'a> Prover<'a> {
         match btf.find(BtfKind::Var, name) {
             Some(id) => self.kernel_variable(at, id.0, weak),
             None if btf.find(BtfKind::Func, name).is_some() => {
-                Ok(Value::Pointer(Pointer::new(Kind::Memory { bytes: 0, writable: false, record: false })))
+                Ok(Value::Pointer(Pointer::new(Kind::Memory {
+                    bytes: 0,
+                    writable: false,
+                    source: Source::Plain,
+                })))
             }
             None if weak => Ok(Value::constant(0)),
             None => Err(self.unknown_type(at, name)),

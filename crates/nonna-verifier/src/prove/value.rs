@@ -141,7 +141,7 @@ pub(crate) enum Kind {
     /// `struct bpf_xdp_sock`.
     XdpSocket,
     /// Memory of so many bytes.
-    Memory { bytes: u32, writable: bool, record: bool },
+    Memory { bytes: u32, writable: bool, source: Source },
     /// The buffer of a writable raw tracepoint.
     TracepointBuffer,
     /// An object with a type.
@@ -150,6 +150,17 @@ pub(crate) enum Kind {
     Function { insn: u32 },
     /// A dynamic pointer of the kernel's, in a callback.
     DynptrArgument,
+}
+
+/// Whose memory it is, which says how long it lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    /// It lasts as long as the reference of the pointer, if there is one.
+    Plain,
+    /// What `bpf_ringbuf_reserve` returned.
+    Record,
+    /// Part of a packet, until something may have moved it.
+    Packet,
 }
 
 /// A pointer.

@@ -1,14 +1,14 @@
 //! Whether a value may be passed as what a helper wants (`check_func_arg` and `check_helper_mem_access`, Linux 6.12).
 
-use nonna_bpf::{Access, Argument, Callee, DynptrUse, Helper, Insn, MapType, Width};
+use nonna_bpf::{Access, Argument, Callee, Helper, Insn, MapType, Width};
 
 use super::super::Prover;
 use super::super::failure::Failure;
 use super::super::fields::FieldKind;
 use super::super::memory::Way;
-use super::super::state::{Content, Frame, State};
-use super::super::value::{Kind, Pointer, Trust, Types, Value};
-use super::helper::{Arguments, DynptrArgument};
+use super::super::state::State;
+use super::super::value::{Kind, Pointer, Source, Trust, Types, Value};
+use super::helper::Arguments;
 use crate::context::{SocketKind, packet_access};
 use crate::slugs;
 
@@ -159,7 +159,7 @@ impl Prover<'_> {
             Argument::KernelPointer => self.check_exchanged(at, register, &value, null, found),
             Argument::RingbufRecord => match pointer {
                 Some(pointer)
-                    if matches!(pointer.kind, Kind::Memory { record: true, .. })
+                    if matches!(pointer.kind, Kind::Memory { source: Source::Record, .. })
                         && pointer.is_fixed()
                         && pointer.offset == 0 =>
                 {
@@ -511,63 +511,6 @@ impl Prover<'_> {
                 "an object of the slot's type that the program holds, or 0",
             )),
         }
-    }
-
-    pub(crate) fn check_dynptr(
-        &mut self,
-        state: &mut State,
-        at: usize,
-        register: u8,
-        pointer: Option<&Pointer>,
-        dynptr: DynptrUse,
-        found: &mut Arguments,
-    ) -> Result<(), Failure> {
-        let wants = "a dynamic pointer on the stack";
-        let pointer = pointer.ok_or_else(|| self.bad_argument(at, register, wants))?;
-        if pointer.kind == Kind::DynptrArgument && dynptr == DynptrUse::Used {
-            return Ok(());
-        }
-        let Kind::Stack { depth } = pointer.kind else { return Err(self.bad_argument(at, register, wants)) };
-        if !pointer.is_fixed() || pointer.offset % 8 != 0 || !(-512..=-16).contains(&pointer.offset) {
-            return Err(self.bad_argument(
-                at,
-                register,
-                "a dynamic pointer at a fixed, aligned place on the stack",
-            ));
-        }
-        let (depth, place) = (usize::from(depth), pointer.offset);
-        self.note_stack_read(state, at, depth, place, place + 16, false);
-        let slot = |place: i64| state.frames[depth].slot(Frame::slot_of(place));
-        let made = dynptr == DynptrUse::Made;
-        if made {
-            if slot(place).is_special() || slot(place + 8).is_special() {
-                return Err(self.bad_argument(
-                    at,
-                    register,
-                    "stack memory that holds no dynamic pointer yet",
-                ));
-            }
-            found.dynptr = Some(DynptrArgument { depth, place, made, reference: 0 });
-            return Ok(());
-        }
-        let (
-            Content::Dynptr { first: true, id, reference, .. },
-            Content::Dynptr { first: false, id: second, .. },
-        ) = (slot(place).content, slot(place + 8).content)
-        else {
-            return Err(self.bad_argument(at, register, "an initialised dynamic pointer"));
-        };
-        if id != second {
-            return Err(self.bad_argument(at, register, "an initialised dynamic pointer"));
-        }
-        if dynptr == DynptrUse::Released {
-            if reference == 0 {
-                return Err(self.bad_argument(at, register, "a dynamic pointer of a ring buffer"));
-            }
-            found.released = Some((register, reference));
-        }
-        found.dynptr = Some(DynptrArgument { depth, place, made, reference });
-        Ok(())
     }
 
     fn check_kernel_object(

@@ -14,7 +14,7 @@ use super::super::failure::Failure;
 use super::super::memory::Way;
 use super::super::state::{Frame, Role, State};
 use super::super::step::{Next, typed};
-use super::super::value::{Kind, Pointer, Trust, Types, Value};
+use super::super::value::{Kind, Pointer, Source, Trust, Types, Value};
 use crate::slugs;
 
 /// Functions that may be active at once (`MAX_CALL_FRAMES`).
@@ -105,8 +105,10 @@ impl Prover<'_> {
         }
         visited.push(function);
         self.functions.range(function).any(|index| match self.insns[index] {
-            Insn::Call(Callee::Helper(number)) => Helper::from_id(number)
-                .is_some_and(|helper| helper.info().changes_packet || helper.name() == "bpf_tail_call"),
+            Insn::Call(Callee::Helper(number)) => Helper::from_id(number).is_some_and(|helper| {
+                // Through a dynamic pointer, too: what it is given may be a packet's.
+                helper.info().changes_packet || [Helper::TAIL_CALL, Helper::DYNPTR_WRITE].contains(&helper)
+            }),
             Insn::Call(Callee::Local(_)) => self.moves_packet(self.functions.of(self.target(index)), visited),
             _ => false,
         })
@@ -192,7 +194,7 @@ impl Prover<'_> {
                     Value::Pointer(Pointer { nullable, id, ..typed(Types::Kernel, type_id, Trust::Trusted) })
                 }
                 Parameter::Memory { bytes, nullable } => {
-                    let kind = Kind::Memory { bytes, writable: true, record: false };
+                    let kind = Kind::Memory { bytes, writable: true, source: Source::Plain };
                     Value::Pointer(Pointer { nullable, id, ..Pointer::new(kind) })
                 }
             };

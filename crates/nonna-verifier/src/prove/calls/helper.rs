@@ -10,6 +10,7 @@ use super::super::failure::Failure;
 use super::super::state::{Lock, State};
 use super::super::step::{Callback, Next};
 use super::super::value::{Id, Kind, Pointer, Value};
+use super::dynptr::{DynptrArgument, may_write_packet};
 use crate::slugs;
 
 /// What the arguments of one call turned out to be.
@@ -27,15 +28,6 @@ pub(crate) struct Arguments {
     pub(crate) spin_lock: Option<Pointer>,
     pub(crate) kernel_slot: Option<(super::super::value::Types, u32)>,
     pub(crate) dynptr: Option<DynptrArgument>,
-}
-
-/// A dynamic pointer among the arguments.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct DynptrArgument {
-    pub(crate) depth: usize,
-    pub(crate) place: i64,
-    pub(crate) made: bool,
-    pub(crate) reference: Id,
 }
 
 impl Prover<'_> {
@@ -64,7 +56,7 @@ impl Prover<'_> {
         if let Some((register, reference)) = arguments.released {
             self.release(&mut path.state, at, register, reference)?;
         }
-        if helper.info().changes_packet {
+        if helper.info().changes_packet || may_write_packet(helper, &arguments) {
             self.forget_packet(&mut path.state);
         }
         if let Some(first) = arguments.callback {

@@ -12,7 +12,8 @@ use super::super::failure::Failure;
 use super::super::memory::Way;
 use super::super::state::{Byte, Content, Frame, Slot, State};
 use super::super::step::{Next, typed};
-use super::super::value::{Id, Kind, Pointer, Trust, Types, Value};
+use super::super::value::{Id, Kind, Pointer, Source, Trust, Types, Value};
+use super::dynptr::DynptrArgument;
 use super::function::CONTEXTS;
 use super::kfunc_table::{Kfunc, kfunc};
 use crate::slugs;
@@ -34,6 +35,8 @@ struct Arguments {
     /// Constant of a `__k` parameter: a type id.
     constant: Option<u64>,
     length: Option<u32>,
+    dynptr: Option<DynptrArgument>,
+    made: Option<DynptrArgument>,
     fills: Vec<(u8, Pointer, i64)>,
 }
 
@@ -78,6 +81,9 @@ impl Prover<'_> {
             self.release(&mut path.state, at, register, reference)?;
         }
         self.change_section(&mut path.state, at, found.name)?;
+        if let Some(made) = arguments.made {
+            self.make_kfunc_dynptr(&mut path.state, at, found.name, made, arguments.dynptr)?;
+        }
         if let Some(iterator) = arguments.iterator {
             if found.advances_iterator() {
                 return self.advance(path, at, btf, &prototype, iterator);
@@ -188,15 +194,15 @@ impl Prover<'_> {
             return self.check_iterator(state, at, register, found, &value, target, btf, arguments);
         }
         if target_name == "bpf_dynptr" {
-            let mut unused = super::helper::Arguments::default();
-            return self.check_dynptr(
-                state,
-                at,
-                register,
-                value.pointer(),
-                nonna_bpf::DynptrUse::Used,
-                &mut unused,
-            );
+            let dynptr = self.check_kfunc_dynptr(state, at, register, param, &value)?;
+            match dynptr {
+                Some(dynptr) if dynptr.made => arguments.made = Some(dynptr),
+                _ => arguments.dynptr = dynptr,
+            }
+            return Ok(());
+        }
+        if matches!(target_name, "__sk_buff" | "xdp_md") {
+            return self.check_packet_argument(at, register, &value, target_name, btf);
         }
         if found.name == "bpf_rdonly_cast" || found.name == "bpf_cast_to_kern_ctx" {
             let is_pointer = matches!(value, Value::Pointer(_));
@@ -481,7 +487,7 @@ impl Prover<'_> {
             return Ok(Value::Pointer(typed(Types::Kernel, target.0, Trust::Trusted)));
         }
         let bytes = u32::try_from(btf.size_of(target).unwrap_or(0)).unwrap_or(0);
-        let kind = Kind::Memory { bytes, writable: false, record: false };
+        let kind = Kind::Memory { bytes, writable: false, source: Source::Plain };
         Ok(Value::Pointer(Pointer { reference, ..Pointer::new(kind) }))
     }
 
@@ -502,9 +508,9 @@ impl Prover<'_> {
             }
             "bpf_cast_to_kern_ctx" => return self.kernel_context(at).map(Some),
             "bpf_dynptr_slice" | "bpf_dynptr_slice_rdwr" => {
+                self.check_slice(at, found.name)?;
                 let writable = found.name == "bpf_dynptr_slice_rdwr";
-                let kind = Kind::Memory { bytes: arguments.length.unwrap_or(0), writable, record: false };
-                return Ok(Some(Value::Pointer(Pointer { nullable: true, id, ..Pointer::new(kind) })));
+                return Ok(Some(self.dynptr_part(arguments.dynptr, arguments.length.unwrap_or(0), writable)));
             }
             _ => {}
         }

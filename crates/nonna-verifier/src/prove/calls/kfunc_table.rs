@@ -1,7 +1,7 @@
 //! Kernel functions that programs may call, and what the kernel asks of the call.
 //!
 //! The flags are not in the kernel's types; they are those of the `BTF_ID_FLAGS` lists of Linux 6.12 (`kernel/bpf/helpers.c`,
-//! `kernel/bpf/cpumask.c`, `kernel/bpf/map_iter.c`, `fs/bpf_fs_kfuncs.c`, `kernel/trace/bpf_trace.c`, `net/netfilter/nf_conntrack_bpf.c`,
+//! `kernel/bpf/cpumask.c`, `kernel/bpf/map_iter.c`, `fs/bpf_fs_kfuncs.c`, `net/core/filter.c`, `kernel/trace/bpf_trace.c`, `net/netfilter/nf_conntrack_bpf.c`,
 //! `net/core/xdp.c`).
 
 use nonna_bpf::ProgramType;
@@ -24,6 +24,9 @@ enum Users {
     Tracing,
     /// Security hooks.
     Security,
+    /// Programs that see socket buffers (`net/core/filter.c`).
+    SocketBuffers,
+
     /// XDP.
     Xdp,
     /// Traffic control.
@@ -105,6 +108,22 @@ impl Kfunc {
             }
             Users::Tracing => tracing || inner,
             Users::Security => program_type == ProgramType::Lsm,
+            Users::SocketBuffers => {
+                tracing
+                    || matches!(
+                        program_type,
+                        ProgramType::SchedCls
+                            | ProgramType::SchedAct
+                            | ProgramType::SkSkb
+                            | ProgramType::SocketFilter
+                            | ProgramType::CgroupSkb
+                            | ProgramType::LwtIn
+                            | ProgramType::LwtOut
+                            | ProgramType::LwtXmit
+                            | ProgramType::LwtSeg6local
+                            | ProgramType::Netfilter
+                    )
+            }
             Users::Xdp => program_type == ProgramType::Xdp,
             Users::Traffic => traffic,
             Users::Network => traffic || program_type == ProgramType::Xdp,
@@ -138,6 +157,9 @@ const KFUNCS: &[Kfunc] = &[
     of("bpf_preempt_enable", 0, Users::Everyone),
     of("bpf_cast_to_kern_ctx", 0, Users::Everyone),
     of("bpf_rdonly_cast", 0, Users::Everyone),
+    of("bpf_dynptr_from_skb", TRUSTED, Users::SocketBuffers),
+    of("bpf_dynptr_from_xdp", 0, Users::Xdp),
+    of("bpf_dynptr_clone", 0, Users::Everyone),
     of("bpf_dynptr_slice", NULLABLE, Users::Everyone),
     of("bpf_dynptr_slice_rdwr", NULLABLE, Users::Everyone),
     of("bpf_dynptr_adjust", 0, Users::Everyone),

@@ -1,6 +1,7 @@
 //! Calls: of functions of the program, of helpers, of kernel functions; and what must be given back before a program ends.
 
 mod argument;
+mod dynptr;
 mod function;
 mod helper;
 mod kfunc;
@@ -15,7 +16,7 @@ use super::explore::Path;
 use super::failure::Failure;
 use super::state::{Reference, State};
 use super::step::Next;
-use super::value::{Id, Kind, Value};
+use super::value::{Id, Kind, Source, Value};
 use crate::slugs;
 
 impl Prover<'_> {
@@ -117,7 +118,13 @@ impl Prover<'_> {
     pub(crate) fn forget_packet(&self, state: &mut State) {
         let gone = |value: &Value| {
             value.pointer().is_some_and(|pointer| {
-                matches!(pointer.kind, Kind::Packet { .. } | Kind::PacketMeta { .. } | Kind::PacketEnd)
+                matches!(
+                    pointer.kind,
+                    Kind::Packet { .. }
+                        | Kind::PacketMeta { .. }
+                        | Kind::PacketEnd
+                        | Kind::Memory { source: Source::Packet, .. }
+                )
             })
         };
         state.each_value(gone, |value| *value = Value::unknown());

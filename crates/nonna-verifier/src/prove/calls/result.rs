@@ -5,13 +5,12 @@ use nonna_btf::Kind as BtfKind;
 
 use super::super::Prover;
 use super::super::failure::Failure;
-use super::super::state::{Content, DynptrKind, Slot, State};
+use super::super::state::State;
 use super::super::step::typed;
-use super::super::value::{Kind, Pointer, Trust, Types, Value};
+use super::super::value::{Kind, Pointer, Source, Trust, Types, Value};
 use super::helper::Arguments;
 use crate::context::SocketKind;
 use crate::numbers::Scalar;
-use crate::slugs;
 
 /// `MAX_ERRNO`.
 const ERROR_NUMBER_MAX: i64 = 4095;
@@ -66,21 +65,17 @@ impl Prover<'_> {
             Returns::RingbufRecordOrNull => {
                 let bytes = arguments.allocation.unwrap_or(0);
                 let reference = self.acquire(state, at);
-                let kind = Kind::Memory { bytes, writable: true, record: true };
+                let kind = Kind::Memory { bytes, writable: true, source: Source::Record };
                 Ok(Value::Pointer(Pointer { nullable: true, id: reference, reference, ..Pointer::new(kind) }))
             }
             Returns::DynptrDataOrNull => {
-                let found = arguments.dynptr;
-                let writable = found.is_none_or(|d| self.dynptr_writable(state, d.depth, d.place));
-                let kind = Kind::Memory { bytes: arguments.allocation.unwrap_or(0), writable, record: false };
-                let reference = found.map_or(0, |d| d.reference);
-                Ok(Value::Pointer(Pointer { nullable: true, id, reference, ..Pointer::new(kind) }))
+                Ok(self.dynptr_part(arguments.dynptr, arguments.allocation.unwrap_or(0), true))
             }
             Returns::PerCpuVariable { nullable } => match state.register(1) {
                 Value::Pointer(Pointer { kind: Kind::Typed { types, type_id, .. }, .. }) => {
                     Ok(self.per_cpu_copy(at, types, type_id, nullable, id)?)
                 }
-                _ => Ok(plain(Kind::Memory { bytes: 0, writable: false, record: false }, nullable)),
+                _ => Ok(plain(Kind::Memory { bytes: 0, writable: false, source: Source::Plain }, nullable)),
             },
             Returns::KernelPointerOrNull => {
                 let (types, type_id) = arguments.kernel_slot.unwrap_or((Types::Kernel, 0));
@@ -128,7 +123,7 @@ impl Prover<'_> {
             return Ok(Value::Pointer(Pointer { nullable, id, ..typed(types, type_id, Trust::Plain) }));
         }
         let bytes = btf.size_of(target).ok().and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(0);
-        let kind = Kind::Memory { bytes, writable: false, record: false };
+        let kind = Kind::Memory { bytes, writable: false, source: Source::Plain };
         Ok(Value::Pointer(Pointer { nullable, id, ..Pointer::new(kind) }))
     }
 
@@ -168,39 +163,5 @@ impl Prover<'_> {
             });
         }
         Value::Pointer(Pointer { nullable, id, ..Pointer::new(kind) })
-    }
-
-    fn dynptr_writable(&self, state: &State, depth: usize, place: i64) -> bool {
-        let slot = state.frames[depth].slot(super::super::state::Frame::slot_of(place));
-        !matches!(slot.content, Content::Dynptr { writable: false, .. })
-    }
-
-    /// A helper made a dynamic pointer on the stack.
-    pub(crate) fn make_dynptr(
-        &mut self,
-        state: &mut State,
-        at: usize,
-        helper: Helper,
-        arguments: &Arguments,
-    ) -> Result<(), Failure> {
-        let Some(dynptr) = arguments.dynptr.filter(|dynptr| dynptr.made) else { return Ok(()) };
-        let (kind, reference) = match helper.name() {
-            "bpf_ringbuf_reserve_dynptr" => (DynptrKind::Ringbuf, self.acquire(state, at)),
-            "bpf_dynptr_from_mem" => (DynptrKind::Local, 0),
-            _ => {
-                return Err(Failure::new(&slugs::NOT_MODELLED, at, "this dynamic pointer is not modelled")
-                    .help("let the kernel judge this program"));
-            }
-        };
-        let id = self.fresh_id();
-        let frame = state.frame_at(dynptr.depth);
-        for (place, first) in [(dynptr.place, true), (dynptr.place + 8, false)] {
-            let slot = frame.slot_mut(super::super::state::Frame::slot_of(place));
-            *slot = Slot {
-                bytes: [super::super::state::Byte::Content; 8],
-                content: Content::Dynptr { kind, first, id, reference, writable: true },
-            };
-        }
-        Ok(())
     }
 }

@@ -46,6 +46,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     /// A meter that starts now.
+    #[inline]
     pub(crate) fn new(budget: Budget) -> Self {
         let total = budget.instructions.min(MAX_INSTRUCTIONS) as i64;
         let mut meter = Meter { until_look: total, beyond: 0, total, time: budget.time, deadline: None };
@@ -54,6 +55,7 @@ impl Meter {
     }
 
     /// Divides what is left into the part until the next look and the rest.
+    #[inline]
     fn arrange(&mut self) {
         let left = self.until_look + self.beyond;
         self.until_look = if self.time.is_some() { left.min(CLOCK_INTERVAL) } else { left };
@@ -83,6 +85,7 @@ impl Meter {
     }
 
     /// Instructions that ran.
+    #[inline]
     pub(crate) fn spent(&self) -> u64 {
         (self.total - self.until_look - self.beyond) as u64
     }

@@ -253,6 +253,9 @@ impl Blocks {
             .filter(|(_, insn)| matches!(insn, Insn::Call(Callee::Local(_))))
             .map(|(index, _)| (self.number_of(index), self.number_of(program.target(index))))
             .collect();
+        if calls.is_empty() {
+            return Some(1);
+        }
         // Each round reaches one call deeper; who is never done calls itself.
         let mut depths = vec![1; self.functions.len()];
         for _ in 0..MAX_FRAMES {

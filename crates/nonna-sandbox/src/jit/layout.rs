@@ -187,7 +187,7 @@ impl LaidOut {
         let mut code = Writer { code, at: 0 };
         let mut done = 0;
         for item in &self.layout.items {
-            code.put(&encoded[done..item.at as usize]);
+            code.put_piece(encoded, done, item.at as usize);
             done = item.at as usize;
             let behind = code.at as i64 + i64::from(item.size);
             let distance = |label| (i64::from(self.position(label)) - behind) as i32;
@@ -214,7 +214,23 @@ struct Writer<'c> {
     at: usize,
 }
 
+/// Bytes that are copied at once, whether wanted or not: a copy of just so many takes longer than one of a fixed number.
+const PIECE_BYTES: usize = 64;
+
 impl Writer<'_> {
+    /// Puts the bytes from one place to another; what is put next goes over what is too much.
+    #[inline]
+    fn put_piece(&mut self, bytes: &[u8], from: usize, to: usize) {
+        let room = self.code.get_mut(self.at..self.at + PIECE_BYTES);
+        match (bytes.get(from..from + PIECE_BYTES), room) {
+            (Some(piece), Some(room)) if to - from <= PIECE_BYTES => {
+                room.copy_from_slice(piece);
+                self.at += to - from;
+            }
+            _ => self.put(&bytes[from..to]),
+        }
+    }
+
     fn put(&mut self, bytes: &[u8]) {
         self.code[self.at..self.at + bytes.len()].copy_from_slice(bytes);
         self.at += bytes.len();

@@ -249,10 +249,22 @@ impl Regions<'_> {
     }
 
     fn lend_some(&mut self, areas: &Areas) {
-        if !Arc::ptr_eq(&self.lent.blocks, &areas.blocks) {
-            self.lent.blocks = Arc::clone(&areas.blocks);
-        }
         self.version = self.version.wrapping_add(1);
+        // Whoever adds an area makes a new list, since this one is held.
+        if !Arc::ptr_eq(&self.lent.blocks, &areas.blocks) {
+            self.lend_others(areas);
+        }
+        let start = self.lent.places.start;
+        let places = &mut self.regions[start..start + areas.regions.len()];
+        for (index, area) in areas.regions.iter().enumerate() {
+            places[index].bytes = area.bytes;
+        }
+    }
+
+    /// Makes places for areas that were not lent before.
+    #[cold]
+    fn lend_others(&mut self, areas: &Areas) {
+        self.lent.blocks = Arc::clone(&areas.blocks);
         let n = areas.regions.len();
         if self.lent.places.len() < n {
             let start = self.regions.len();
@@ -274,7 +286,7 @@ impl Regions<'_> {
     fn take_back_some(&mut self) {
         self.version = self.version.wrapping_add(1);
         for region in &mut self.regions[self.lent.places.clone()] {
-            *region = Region::CLOSED;
+            region.bytes = 0;
         }
         for (region, block) in &mut self.lent.records {
             self.regions[*region] = Region::CLOSED;

@@ -1,22 +1,16 @@
 //! Loads and stores: whether the memory behind a pointer may be touched, and what a load finds.
 //!
 //! One rule for each kind of pointer, after `check_mem_access` and the functions that it calls in `kernel/bpf/verifier.c` (Linux
-//! 6.12). Arithmetic on pointers is in `step`.
+//! 6.12). What packets and the context ask beside is in `packet` and `context_access`.
 
-use nonna_bpf::{
-    AtomicOp, AttachType, Insn, Map, MapFlags, MapIdx, MapType, MemSize, Program, ProgramType, Reg, Width,
-};
-
-use nonna_btf::TypeId;
+use nonna_bpf::{AtomicOp, Map, MapFlags, MapIdx, MapType, MemSize, Program, Width};
 
 use super::Prover;
-use super::branch::range_of;
-use super::explore::Path;
+use super::context_access::context_fact;
 use super::failure::Failure;
 use super::state::State;
-use super::step::Next;
 use super::value::{Kind, Pointer, Trust, Value};
-use crate::context::{self, AccessKind, Layout, Refusal, SocketKind, Yield};
+use crate::context::{self, AccessKind, SocketKind, Yield};
 use crate::facts::AccessFact;
 use crate::numbers::Scalar;
 use crate::slugs;
@@ -30,15 +24,6 @@ pub(crate) enum Way {
 
 /// Bytes of `struct bpf_flow_keys`.
 const FLOW_KEYS_BYTES: i64 = 56;
-
-/// How an engine treats accesses to a context: how long it is is known of structures only; of records, registers and arguments whoever
-/// makes the context knows.
-fn context_fact(program_type: ProgramType, attach_type: Option<AttachType>) -> AccessFact {
-    match context::layout(program_type, attach_type) {
-        Layout::Fields { .. } => AccessFact::Direct,
-        _ => AccessFact::Checked,
-    }
-}
 
 impl Prover<'_> {
     pub(crate) fn program(&self) -> &Program {
@@ -177,23 +162,6 @@ impl Prover<'_> {
             .help("keep offset and size inside the memory; compare a variable index with the number of elements first")
     }
 
-    fn refused_context(&self, at: usize, register: u8, refusal: Refusal) -> Failure {
-        let failure = self.bad_context(at, register, &refusal.to_string());
-        match refusal {
-            Refusal::NotWritable { .. } => failure.help("only read it: what stands there is the kernel's"),
-            Refusal::NotForProgramType { field: "data" | "data_end" | "data_meta" } => {
-                failure.help("copy bytes of the packet with a helper, such as `bpf_skb_load_bytes`")
-            }
-            _ => failure,
-        }
-    }
-
-    fn bad_context(&self, at: usize, register: u8, why: &str) -> Failure {
-        Failure::new(&slugs::CONTEXT_ACCESS, at, format!("this access to the context is not allowed: {why}"))
-            .register(register)
-            .help("use a field that this kind of program has, at its own width")
-    }
-
     fn load_fixed(
         &mut self,
         at: usize,
@@ -307,57 +275,6 @@ impl Prover<'_> {
         Ok(())
     }
 
-    fn check_packet(
-        &mut self,
-        at: usize,
-        register: u8,
-        pointer: &Pointer,
-        offset: i64,
-        bytes: i64,
-        way: Way,
-    ) -> Result<(), Failure> {
-        let access = context::packet_access(self.program().program_type, self.program().attach_type);
-        if way == Way::Write && !access.writable {
-            return Err(Failure::new(
-                &slugs::READ_ONLY,
-                at,
-                "this kind of program may not write into the packet",
-            )
-            .register(register)
-            .help("change the packet in a program for XDP or traffic control"));
-        }
-        if !self.judges() {
-            return Ok(());
-        }
-        let start = pointer.offset.saturating_add(offset);
-        let range = i64::from(range_of(pointer.kind));
-        let variable = pointer.variable.ranges(Width::W64);
-        if start < 0 || variable.signed_min < 0 || start + bytes > range {
-            let message = if start < 0 || variable.signed_min < 0 {
-                "this may read before the start of the packet".to_owned()
-            } else {
-                let touched = match bytes {
-                    1 => format!("byte {start}"),
-                    _ => format!("bytes {start} to {}", start + bytes - 1),
-                };
-                let shown =
-                    if range == 0 { "no byte is".to_owned() } else { format!("only {range} bytes are") };
-                if pointer.is_fixed() {
-                    format!("this touches {touched} of the packet, but {shown} known to be there")
-                } else {
-                    "this touches the packet at a place that varies, and nothing has shown that it is inside"
-                        .to_owned()
-                }
-            };
-            let failure = Failure::new(&slugs::PACKET_BOUNDS, at, message).wanted(offset, bytes);
-            return Err(failure.register(register).help(format!(
-                "compare first: `if (data + {} > data_end) return …;`",
-                (start + bytes).max(1)
-            )));
-        }
-        Ok(())
-    }
-
     /// A constant from a map whose values nobody can change any more.
     fn frozen_number(
         &self,
@@ -377,64 +294,6 @@ impl Prover<'_> {
         wide[..bytes.len()].copy_from_slice(bytes);
         let number = Scalar::constant(u64::from_le_bytes(wide));
         Some(Value::scalar(if signed { number.sign_extend(size.bytes() * 8, Width::W64) } else { number }))
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the parts of one instruction")]
-    fn load_context(
-        &mut self,
-        _state: &mut State,
-        at: usize,
-        register: u8,
-        pointer: &Pointer,
-        offset: i64,
-        size: MemSize,
-        signed: bool,
-    ) -> Result<Value, Failure> {
-        let (program_type, attach_type) = (self.program().program_type, self.program().attach_type);
-        self.note(at, context_fact(program_type, attach_type));
-        let place = self.context_place(at, register, pointer, offset)?;
-        let found =
-            context::access(program_type, attach_type, place, size.bytes() as u16, access_kind(signed))
-                .map_err(|refusal| self.refused_context(at, register, refusal))?;
-        let of = |kind| Ok(Value::Pointer(Pointer::new(kind)));
-        match found {
-            Yield::Nothing => Ok(Value::unknown()),
-            Yield::Number { max } => {
-                let loaded = Scalar::loaded(size, signed);
-                let bounded =
-                    if signed { None } else { Scalar::range(0, max).and_then(|range| range.meet(&loaded)) };
-                Ok(Value::scalar(bounded.unwrap_or(loaded)))
-            }
-            Yield::PacketData => of(Kind::Packet { range: 0 }),
-            Yield::PacketEnd => of(Kind::PacketEnd),
-            Yield::PacketMeta => of(Kind::PacketMeta { range: 0 }),
-            Yield::Socket { kind, nullable } => {
-                let id = if nullable { self.fresh_id() } else { 0 };
-                Ok(Value::Pointer(Pointer { nullable, id, ..Pointer::new(Kind::Socket(kind)) }))
-            }
-            Yield::FlowKeys => of(Kind::FlowKeys),
-            Yield::TracepointBuffer => of(Kind::TracepointBuffer),
-            Yield::Kernel { structure } => self.kernel_structure(at, structure),
-            Yield::Argument { slot } => self.argument(at, register, slot, size),
-        }
-    }
-
-    /// Where in the context an access is: at a place that is the same in every run.
-    fn context_place(&self, at: usize, register: u8, pointer: &Pointer, offset: i64) -> Result<i64, Failure> {
-        if pointer.offset != 0 && self.program().program_type != ProgramType::Syscall {
-            return Err(self
-                .bad_context(at, register, "the pointer to the context was changed before")
-                .help("read fields through the pointer that the program got"));
-        }
-        if !pointer.is_fixed() {
-            let Some(constant) = pointer.variable.as_constant() else {
-                return Err(self
-                    .bad_context(at, register, "the place depends on a variable")
-                    .help("name each field by itself, as in a `switch` over the index"));
-            };
-            return Ok(pointer.offset + offset + constant as i64);
-        }
-        Ok(pointer.offset + offset)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one instruction")]
@@ -525,58 +384,6 @@ impl Prover<'_> {
             self.write(state, at, register, result)?;
         }
         Ok(())
-    }
-
-    /// The classic loads of packet bytes (`check_ld_abs`).
-    pub(crate) fn load_packet(&mut self, path: &mut Path, index: Option<Reg>) -> Result<Next, Failure> {
-        let at = path.insn;
-        let allowed = matches!(
-            self.program().program_type,
-            ProgramType::SocketFilter | ProgramType::SchedCls | ProgramType::SchedAct
-        );
-        if !allowed {
-            let message = "this kind of program has no packet that classic loads could read";
-            return Err(Failure::new(&slugs::CONTEXT_ACCESS, at, message)
-                .help("use `data` and `data_end` of the context"));
-        }
-        let state = &mut path.state;
-        self.check_nothing_held(state, at, "this load may end the function")?;
-        let context = self.read(state, at, 6)?;
-        let fine =
-            context.pointer().is_some_and(|p| p.kind == Kind::Context && p.offset == 0 && p.is_fixed());
-        if !fine {
-            return Err(Failure::new(&slugs::CONTEXT_ACCESS, at, "classic loads want the context in `r6`")
-                .register(6)
-                .help("keep the context in `r6`"));
-        }
-        if let Some(index) = index {
-            self.read(state, at, index.number())?;
-        }
-        if state.depth() > 0 && self.returns_nothing(at) {
-            let message = "a classic load may end its function with 0, and this function returns nothing";
-            return Err(
-                Failure::new(&slugs::RETURN_VALUE, at, message).help("let the function return a number")
-            );
-        }
-        let frame = state.frame_mut();
-        frame.registers[1..=5].fill(Value::Uninit);
-        frame.registers[0] = Value::unknown();
-        let function = self.functions.of(at);
-        let exit =
-            self.functions.range(function).rev().find(|index| matches!(self.insns[*index], Insn::Exit));
-        let Some(exit) = exit.filter(|_| state.depth() > 0) else { return Ok(Next::Fall) };
-        let mut ends = state.clone();
-        ends.set(0, Value::constant(0));
-        Ok(Next::Both { taken: Box::new(ends), target: exit })
-    }
-
-    /// Whether the function around an instruction is declared to return nothing.
-    fn returns_nothing(&self, at: usize) -> bool {
-        let first = self.slots.slot(self.functions.range(self.functions.of(at)).start);
-        let info = self.program().func_info.iter().find(|info| info.slot == first);
-        let prototype =
-            info.zip(self.own_types).and_then(|(info, btf)| btf.prototype(TypeId(info.type_id)).ok());
-        prototype.is_some_and(|prototype| prototype.return_type == TypeId::VOID)
     }
 }
 

@@ -4,8 +4,10 @@
 //! facts that engines use or the first broken rule. Loops are summed up (`summary`); where no summary serves, up to 64 rounds are
 //! walked one by one. It trusts the structure that `structure` has checked, and nothing else.
 
+mod arithmetic;
 mod branch;
 mod calls;
+mod context_access;
 pub(crate) mod demand;
 mod end;
 mod explore;
@@ -16,13 +18,17 @@ mod hook;
 mod joins;
 mod links;
 mod memory;
+mod packet;
 mod place;
+mod seen;
+mod special;
 mod stack;
 pub(crate) mod state;
 mod step;
 mod summary;
 mod typed;
 pub(crate) mod value;
+mod walk;
 
 use std::rc::Rc;
 
@@ -36,11 +42,12 @@ use crate::functions::Functions;
 use crate::slugs;
 
 use demand::Demand;
-use explore::{Node, Path, Rounds, Seen};
+use explore::{Node, Path, Rounds};
 pub(crate) use failure::Failure;
 use fields::Field;
 use flow::Flow;
 use links::Terms;
+use seen::Seen;
 use state::{Frame, Role, State};
 use step::Callback;
 use summary::{Instance, InstanceIdx};
@@ -62,7 +69,7 @@ pub(crate) struct Prover<'a> {
     relocations: FxHashMap<usize, RelocationTarget>,
     special_fields: FxHashMap<u32, Rc<Vec<Field>>>,
     /// What stands at places of kernel structures that were looked at.
-    walked: FxHashMap<typed::Place, Option<typed::Found>>,
+    walked: FxHashMap<walk::Place, Option<walk::Found>>,
     facts: Vec<AccessFact>,
     /// Which kinds of pointers each instruction has met; 0 for none.
     classes: Vec<u8>,

@@ -1,34 +1,20 @@
-//! Pointers to objects with a type: arguments of functions, fields of kernel structures, fields of map values.
+//! Pointers to objects with a type: arguments of functions, fields of kernel structures.
 //!
 //! After `btf_ctx_access`, `btf_struct_walk` and `check_ptr_to_btf_access` (Linux 6.12). Types come from the kernel's BTF or from the
 //! object's own; where the kernel's are not known, nothing is guessed.
 
-use nonna_bpf::{AttachType, MapIdx, MemSize, ProgramType};
+use nonna_bpf::{AttachType, MemSize, ProgramType};
 use nonna_btf::{Btf, Kind as BtfKind, Type, TypeId};
 
 use super::Prover;
 use super::failure::Failure;
-use super::fields::FieldKind;
 use super::state::State;
 use super::step::typed;
 use super::value::{Kind, Pointer, Source, Trust, Types, Value};
+use super::walk::{Found, walk};
 use crate::facts::AccessFact;
 use crate::numbers::Scalar;
 use crate::slugs;
-
-/// A place in a kernel structure: its type, the first byte and how many.
-pub(super) type Place = (u32, u64, u8);
-
-/// What stands at a place of a structure.
-#[derive(Clone, Copy)]
-pub(super) enum Found {
-    /// A number, or bytes of one.
-    Number,
-    /// A pointer to a structure.
-    Structure(TypeId, Trust),
-    /// A pointer to something else: a number for all that is known.
-    Other,
-}
 
 impl<'a> Prover<'a> {
     pub(crate) fn kernel_types(&self, at: usize) -> Result<&'a Btf, Failure> {
@@ -418,188 +404,5 @@ impl<'a> Prover<'a> {
         };
         // The kernel describes its per-processor variables only.
         Ok(Value::Pointer(typed(Types::Kernel, target.0, Trust::PerCpu)))
-    }
-
-    /// A load of a field of a map value that holds a kernel pointer.
-    pub(crate) fn load_map_field(
-        &mut self,
-        _at: usize,
-        pointer: &Pointer,
-        map: MapIdx,
-        offset: i64,
-        size: MemSize,
-    ) -> Option<Value> {
-        let place = pointer.offset + offset;
-        let fields = self.map_fields(map);
-        let field = fields
-            .iter()
-            .find(|field| i64::from(field.offset) == place && size == MemSize::DW && pointer.is_fixed())?;
-        let FieldKind::KernelPointer { types, type_id, referenced, percpu } = field.kind else { return None };
-        let trust = if percpu {
-            Trust::PerCpu
-        } else if referenced && !self.program().sleepable {
-            Trust::Rcu
-        } else {
-            Trust::Untrusted
-        };
-        let id = self.fresh_id();
-        Some(Value::Pointer(Pointer { nullable: true, id, ..typed(types, type_id, trust) }))
-    }
-
-    /// Whether an access overlaps what a map value keeps for the kernel.
-    pub(crate) fn check_special_field(
-        &mut self,
-        at: usize,
-        register: u8,
-        pointer: &Pointer,
-        offset: i64,
-        bytes: i64,
-        map: MapIdx,
-    ) -> Result<(), Failure> {
-        let fields = self.map_fields(map);
-        if fields.is_empty() {
-            return Ok(());
-        }
-        let ranges = pointer.variable.ranges(nonna_bpf::Width::W64);
-        let start = (pointer.offset + offset).saturating_add(ranges.signed_min);
-        let end = (pointer.offset + offset + bytes).saturating_add(ranges.signed_max);
-        for field in fields.iter() {
-            let (first, after) = (i64::from(field.offset), i64::from(field.offset + field.bytes));
-            if start >= after || end <= first {
-                continue;
-            }
-            let whole_pointer = matches!(field.kind, FieldKind::KernelPointer { .. })
-                && start == first
-                && bytes == 8
-                && pointer.is_fixed();
-            if !whole_pointer {
-                let message = format!(
-                    "this touches {} in the map value, which only the kernel may",
-                    field.kind.words()
-                );
-                return Err(Failure::new(&slugs::SPECIAL_FIELD, at, message)
-                    .register(register)
-                    .help("use the helpers that are made for it, and keep copies of the value clear of it"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks a store into a field of a map value that the kernel minds.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one instruction")]
-    pub(crate) fn store_map_field(
-        &mut self,
-        at: usize,
-        register: u8,
-        pointer: &Pointer,
-        offset: i64,
-        bytes: i64,
-        map: MapIdx,
-        value: &Value,
-    ) -> Result<(), Failure> {
-        self.check_special_field(at, register, pointer, offset, bytes, map)?;
-        let place = pointer.offset + offset;
-        let fields = self.map_fields(map);
-        let Some(field) = fields.iter().find(|field| i64::from(field.offset) == place) else { return Ok(()) };
-        let FieldKind::KernelPointer { types, type_id, referenced, .. } = field.kind else { return Ok(()) };
-        let fits = match value {
-            Value::Number(number) => number.scalar.as_constant() == Some(0),
-            Value::Pointer(other) => {
-                !referenced
-                    && other.offset == 0
-                    && matches!(other.kind, Kind::Typed { types: t, type_id: id, .. } if t == types && id == type_id)
-            }
-            Value::Uninit => false,
-        };
-        if !fits || referenced {
-            let message =
-                "this slot of the map value takes a kernel pointer of its own type, through `bpf_kptr_xchg`";
-            return Err(Failure::new(&slugs::SPECIAL_FIELD, at, message)
-                .register(register)
-                .help("exchange it with `bpf_kptr_xchg`"));
-        }
-        Ok(())
-    }
-}
-
-/// What stands at a place of a structure, or `None` where no field does.
-fn walk(btf: &Btf, type_id: TypeId, place: u64, bytes: u64) -> Option<Found> {
-    let mut at = btf.skip_modifiers(type_id).ok()?;
-    let mut place = place;
-    for _ in 0..32 {
-        match btf.ty(at).ok()? {
-            Type::Struct(found) | Type::Union(found) => {
-                let total = u64::from(found.size_bytes);
-                let members = found.members();
-                let last_is_flexible = found.members().last().is_some_and(
-                    |member| matches!(btf.resolved(member.type_id), Ok(Type::Array(array)) if array.len == 0),
-                );
-                if place + bytes > total && !last_is_flexible {
-                    return None;
-                }
-                let mut inner = None;
-                for member in members {
-                    let start = u64::from(member.bit_offset / 8);
-                    if member.bit_width != 0 {
-                        let end = u64::from(member.bit_offset + u32::from(member.bit_width)).div_ceil(8);
-                        if place < end && start < place + bytes {
-                            return Some(Found::Number);
-                        }
-                        continue;
-                    }
-                    let size = match btf.resolved(member.type_id).ok()? {
-                        Type::Array(array) if array.len == 0 => u64::MAX / 2,
-                        _ => btf.size_of(member.type_id).ok()?,
-                    };
-                    if place >= start && place + bytes <= start.saturating_add(size) {
-                        inner = Some((member.type_id, place - start));
-                        break;
-                    }
-                }
-                let (next, rest) = inner?;
-                (at, place) = (btf.skip_modifiers(next).ok()?, rest);
-                if let Some(found) = leaf(btf, next, place, bytes) {
-                    return Some(found);
-                }
-            }
-            Type::Array(array) => {
-                let element = btf.size_of(array.element).ok().filter(|size| *size > 0)?;
-                place %= element;
-                if place + bytes > element {
-                    return Some(Found::Number);
-                }
-                if let Some(found) = leaf(btf, array.element, place, bytes) {
-                    return Some(found);
-                }
-                at = btf.skip_modifiers(array.element).ok()?;
-            }
-            _ => return leaf(btf, at, place, bytes),
-        }
-    }
-    None
-}
-
-fn leaf(btf: &Btf, type_id: TypeId, place: u64, bytes: u64) -> Option<Found> {
-    match btf.resolved(type_id).ok()? {
-        Type::Int(_) | Type::Enum(_) | Type::Enum64(_) | Type::Float { .. } => Some(Found::Number),
-        Type::Ptr { .. } => {
-            let pointer = btf.pointer(type_id).ok()??;
-            let target = btf.skip_modifiers(pointer.target).ok()?;
-            let is_structure = matches!(btf.kind(target).ok()?, BtfKind::Struct | BtfKind::Union);
-            if place != 0 || bytes != 8 || !is_structure {
-                return Some(Found::Other);
-            }
-            let trust = if pointer.is_user {
-                Trust::User
-            } else if pointer.is_percpu {
-                Trust::PerCpu
-            } else if pointer.is_rcu {
-                Trust::Rcu
-            } else {
-                Trust::Plain
-            };
-            Some(Found::Structure(target, trust))
-        }
-        _ => None,
     }
 }

@@ -4,9 +4,12 @@ mod argument;
 mod dynptr;
 mod function;
 mod helper;
+mod iterator;
 mod kfunc;
 mod kfunc_table;
 mod map_use;
+mod memory;
+mod object;
 mod result;
 
 use nonna_bpf::Callee;

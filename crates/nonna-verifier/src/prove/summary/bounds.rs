@@ -5,7 +5,8 @@ use nonna_bpf::Width;
 use super::super::place::{Location, set_whole, value_at, value_at_mut, whole};
 use super::super::state::State;
 use super::super::value::{Id, Progress, Value};
-use super::{Guess, MAX_TRIPS, Moves};
+use super::MAX_TRIPS;
+use super::guess::{Guess, Moves};
 use crate::numbers::{Scalar, Stride};
 
 /// Adds what a walk showed of how values move. Of a guess that is too wide it says nothing if a value got lost: it may have

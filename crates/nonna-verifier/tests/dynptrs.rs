@@ -1,17 +1,17 @@
-//! Dynamic pointers: what they are made of, and how long what they give access to lasts.
+//! Dynamic pointers and iterators: what they are made of, and how long what they give access to lasts.
 
 mod kit;
 
 use std::sync::Arc;
 
-use nonna_bpf::{Callee, Insn, ProgramType, Relocation, RelocationTarget, SlotMap};
+use nonna_bpf::{Callee, FuncInfo, Insn, Object, ProgramType, Relocation, RelocationTarget, SlotMap};
 use nonna_btf::{Btf, BtfBuilder, IntEncoding, Linkage, Member, Param, TypeId};
 use nonna_verifier::{Environment, verify};
 
 use ProgramType::{CgroupSkb, SchedCls, SocketFilter, Xdp};
 
 /// The kernel functions; `call kernel-function#N` in a text calls number N.
-const FUNCTIONS: [&str; 8] = [
+const FUNCTIONS: [&str; 15] = [
     "bpf_dynptr_from_skb",
     "bpf_dynptr_from_xdp",
     "bpf_dynptr_slice",
@@ -20,6 +20,13 @@ const FUNCTIONS: [&str; 8] = [
     "bpf_iter_bits_new",
     "bpf_iter_bits_next",
     "bpf_iter_bits_destroy",
+    "bpf_rcu_read_lock",
+    "bpf_rcu_read_unlock",
+    "bpf_iter_task_new",
+    "bpf_iter_task_next",
+    "bpf_iter_task_destroy",
+    "bpf_preempt_disable",
+    "bpf_preempt_enable",
 ];
 
 fn kernel_types() -> Btf {
@@ -34,6 +41,7 @@ fn kernel_types() -> Btf {
     };
     let (skb, xdp) = (pointer("__sk_buff"), pointer("xdp_md"));
     let (dynptr, bits) = (pointer("bpf_dynptr"), pointer("bpf_iter_bits"));
+    let (tasks, task) = (pointer("bpf_iter_task"), pointer("task_struct"));
     let (any, number) = (types.add_ptr(TypeId::VOID), types.add_ptr(int));
     let param = |name, type_id| Param { name, type_id };
     let made = |from| vec![param("from", from), param("flags", long), param("ptr__uninit", dynptr)];
@@ -51,6 +59,13 @@ fn kernel_types() -> Btf {
         (int, words),
         (number, vec![param("it", bits)]),
         (TypeId::VOID, vec![param("it", bits)]),
+        (TypeId::VOID, vec![]),
+        (TypeId::VOID, vec![]),
+        (int, vec![param("it", tasks), param("task__nullable", task), param("flags", int)]),
+        (task, vec![param("it", tasks)]),
+        (TypeId::VOID, vec![param("it", tasks)]),
+        (TypeId::VOID, vec![]),
+        (TypeId::VOID, vec![]),
     ];
     for (name, (returns, params)) in FUNCTIONS.into_iter().zip(all) {
         let prototype = types.add_func_proto(returns, &params);
@@ -61,7 +76,10 @@ fn kernel_types() -> Btf {
 
 /// What is said of a program.
 fn said(program_type: ProgramType, text: &str) -> Vec<&'static str> {
-    let mut object = kit::object(program_type, text);
+    said_of(kit::object(program_type, text))
+}
+
+fn said_of(mut object: Object) -> Vec<&'static str> {
     let program = &mut object.programs[0];
     let slots = SlotMap::new(&program.insns);
     for (index, insn) in program.insns.iter().enumerate() {
@@ -182,4 +200,41 @@ fn what_an_iterator_hands_out_is_read_only() {
     };
     accepted(SocketFilter, &with("r1 = *(u32 *)(r0 +0)\n"));
     refused(SocketFilter, &with("*(u32 *)(r0 +0) = 3\n"), "read-only");
+}
+
+#[test]
+fn iterators_over_what_rcu_keeps_end_with_the_section() {
+    let (lock, unlock) = ("call kernel-function#8\n", "call kernel-function#9\n");
+    let make = "r1 = r10\nr1 += -16\nr2 = 0\nr3 = 0\ncall kernel-function#10\n";
+    let on_it = |function: u32| format!("r1 = r10\nr1 += -16\ncall kernel-function#{function}\n");
+    let (next, destroy) = (on_it(11), on_it(12));
+    let text = |steps: &[&str]| format!("{}r0 = 0\nexit", steps.concat());
+    accepted(SchedCls, &text(&[lock, make, &next, &destroy, unlock]));
+    refused(SchedCls, &text(&[lock, make, unlock, lock, &next, &destroy, unlock]), "bad-argument");
+    refused(SchedCls, &text(&[lock, make, unlock, &destroy]), "bad-argument");
+    // Those over bits are kept alive by nobody.
+    let bits =
+        "*(u64 *)(r10 -24) = 5\nr1 = r10\nr1 += -16\nr2 = r10\nr2 += -24\nr3 = 1\ncall kernel-function#5\n";
+    accepted(SchedCls, &text(&[lock, bits, unlock, &on_it(7)]));
+}
+
+#[test]
+fn global_functions_are_not_called_while_preemption_is_off() {
+    let said = |before: &str, linkage: Linkage| {
+        // The function is the last two instructions.
+        let text = format!("{before}call other\ncall kernel-function#14\nr0 = 0\nexit\nother: r0 = 1\nexit");
+        let mut object = kit::object(SchedCls, &text);
+        let mut types = BtfBuilder::new();
+        let int = types.add_int("int", 4, IntEncoding::Signed);
+        let prototype = types.add_func_proto(int, &[]);
+        let other = types.add_func("other", prototype, linkage);
+        object.btf = types.finish().expect("the types are there");
+        let program = &mut object.programs[0];
+        let slot = program.insns.len() as u32 - 2;
+        program.func_info.push(FuncInfo { slot, type_id: other.0 });
+        said_of(object)
+    };
+    let off = "call kernel-function#13\n";
+    assert_eq!(said(off, Linkage::Static), [""; 0]);
+    assert_eq!(said(off, Linkage::Global), ["lock-held"]);
 }

@@ -206,6 +206,85 @@ fn structures_are_read_field_by_field() {
     assert_eq!(told_by_types("see", &load(0)), ["no-kernel-type"]);
 }
 
+/// What is said of a program that writes `bytes` of what a security hook is given, from byte `start`, to a ring buffer.
+fn told_by_hook(hook: &str, start: u32, bytes: u32) -> Vec<&'static str> {
+    let mut types = BtfBuilder::new();
+    let int = types.add_int("int", 4, IntEncoding::Signed);
+    let char = types.add_int("char", 1, IntEncoding::Signed);
+    let name = types.add_array(char, int, 16);
+    let member = |name, type_id, bit_offset| Member { name, type_id, bit_offset, bit_width: 0 };
+    let members = [member("id", int, 0), member("name", name, 32), member("rest", int, 160)];
+    let thing = types.add_struct("thing", 24, &members);
+    let pointer = types.add_ptr(thing);
+    let prototype = types.add_func_proto(int, &[Param { name: "thing", type_id: pointer }]);
+    types.add_func(&format!("bpf_lsm_{hook}"), prototype, Linkage::Static);
+    let kernel = Btf::parse(types.finish().expect("the types are there")).expect("it is well formed");
+    let text = format!(
+        "r2 = *(u64 *)(r1 +0)\nr2 += {start}\nr1 = map[fd:1]\nr3 = {bytes}\nr4 = 0\ncall bpf_ringbuf_output#130\nr0 = 0\nexit"
+    );
+    let mut object = kit::object(Lsm, &text);
+    object.programs[0].attach_type = Some(AttachType::LsmMac);
+    object.programs[0].attach_target = Some(hook.to_owned());
+    let environment = Environment { kernel_types: Some(Arc::new(kernel)), ..Environment::default() };
+    verify(object, &environment)
+        .err()
+        .map_or_else(Vec::new, |rejection| rejection.diagnostics.iter().map(|d| d.slug.name).collect())
+}
+
+#[test]
+fn helpers_read_one_member_of_a_structure() {
+    assert_eq!(told_by_hook("look", 4, 16), [""; 0]);
+    assert_eq!(told_by_hook("look", 5, 15), [""; 0]);
+    for (start, bytes) in [(4, 17), (5, 16), (0, 24), (16, 8), (20, 5)] {
+        assert_eq!(told_by_hook("look", start, bytes), ["out-of-bounds"], "{start} {bytes}");
+    }
+}
+
+#[test]
+fn what_goes_away_is_not_relied_on() {
+    assert_eq!(told_by_hook("task_free", 4, 16), ["bad-argument"]);
+    assert_eq!(told_by_hook("task_alloc", 4, 16), [""; 0]);
+}
+
+#[test]
+fn pointers_in_maps_are_stored_unmoved() {
+    let mut types = BtfBuilder::new();
+    let int = types.add_int("unsigned int", 4, IntEncoding::Unsigned);
+    let members = [Member { name: "size", type_id: int, bit_offset: 0, bit_width: 0 }];
+    let thing = types.add_struct("thing", 64, &members);
+    let mut kernel = BtfBuilder::new();
+    let number = kernel.add_int("unsigned int", 4, IntEncoding::Unsigned);
+    kernel.add_struct("thing", 64, &[Member { name: "size", type_id: number, bit_offset: 0, bit_width: 0 }]);
+    let tagged = types.add_type_tag("kptr_untrusted", thing);
+    let pointer = types.add_ptr(tagged);
+    let value = types.add_struct(
+        "value",
+        256,
+        &[Member { name: "thing", type_id: pointer, bit_offset: 0, bit_width: 0 }],
+    );
+    let own = types.finish().expect("the types are there");
+    let kernel =
+        Arc::new(Btf::parse(kernel.finish().expect("the types are there")).expect("it is well formed"));
+    let said = |step: &str| {
+        let text = format!(
+            "r7 = *(u32 *)(r1 +8)\nr7 &= 7\n{LOOK_UP}if r0 == 0x0 goto none\nr6 = r0\nr1 = *(u64 *)(r6 +0)\n\
+             if r1 == 0x0 goto none\n{step}*(u64 *)(r6 +0) = r1\nnone: r0 = 0\nexit"
+        );
+        let mut object = kit::object(SchedCls, &text);
+        object.maps[0].btf_key_type_id = int.0;
+        object.maps[0].btf_value_type_id = value.0;
+        object.btf.clone_from(&own);
+        let environment = Environment { kernel_types: Some(kernel.clone()), ..Environment::default() };
+        let slugs = |rejection: nonna_verifier::Rejection| -> Vec<&'static str> {
+            rejection.diagnostics.iter().map(|d| d.slug.name).collect()
+        };
+        verify(object, &environment).err().map_or_else(Vec::new, slugs)
+    };
+    assert_eq!(said(""), [""; 0]);
+    assert_eq!(said("r1 += 4\n"), ["special-field"]);
+    assert_eq!(said("r1 += r7\n"), ["special-field"]);
+}
+
 #[test]
 fn what_a_function_returns_decides_which_code_is_looked_at() {
     // Two paths meet before the call; the later one alone leads to the store.

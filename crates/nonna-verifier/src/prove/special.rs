@@ -98,6 +98,7 @@ impl Prover<'_> {
             Value::Number(number) => number.scalar.as_constant() == Some(0),
             Value::Pointer(other) => {
                 !referenced
+                    && other.is_fixed()
                     && other.offset == 0
                     && matches!(other.kind, Kind::Typed { types: t, type_id: id, .. } if t == types && id == type_id)
             }

@@ -128,6 +128,11 @@ impl Prover<'_> {
             )
             .help("unlock first, or make the function static"));
         }
+        if state.preempt_off > 0 {
+            let message = "a global function is called while preemption is off";
+            return Err(Failure::new(&slugs::LOCK_HELD, at, message)
+                .help("call `bpf_preempt_enable` first, or make the function static"));
+        }
         for (index, parameter) in parameters.iter().enumerate() {
             let register = index as u8 + 1;
             let value = self.read(state, at, register)?;

@@ -136,6 +136,7 @@ impl Prover<'_> {
             "bpf_rcu_read_unlock" if state.rcu == 0 => return unmatched("an RCU section"),
             "bpf_rcu_read_unlock" => {
                 state.rcu -= 1;
+                self.end_rcu_iterators(state, at)?;
                 // What RCU kept alive may go now.
                 let kept = |value: &Value| {
                     value.pointer().is_some_and(|p| matches!(p.kind, Kind::Typed { trust: Trust::Rcu, .. }))

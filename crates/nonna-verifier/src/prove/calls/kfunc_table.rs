@@ -136,6 +136,11 @@ pub(crate) fn kfunc(name: &str) -> Option<Kfunc> {
     KFUNCS.iter().copied().find(|kfunc| kfunc.name == name)
 }
 
+/// Whether iterators of this type (`bpf_iter_…`) are made in RCU sections only.
+pub(super) fn is_of_rcu(iterator: &str) -> bool {
+    kfunc(&format!("{iterator}_new")).is_some_and(Kfunc::wants_rcu_section)
+}
+
 const fn of(name: &'static str, flags: u16, users: Users) -> Kfunc {
     Kfunc { name, flags, users }
 }

@@ -10,6 +10,7 @@ use super::super::failure::Failure;
 use super::super::memory::Way;
 use super::super::state::State;
 use super::super::value::{Kind, Pointer, Trust, Types, Value};
+use super::super::walk::walk;
 use super::helper::Arguments;
 use crate::context::packet_access;
 use crate::slugs;
@@ -176,11 +177,18 @@ impl Prover<'_> {
             Kind::Typed { types: Types::Kernel, type_id, trust: Trust::Trusted | Trust::Rcu }
                 if way == Way::Read =>
             {
-                let size = self.kernel_types(at)?.size_of(nonna_btf::TypeId(type_id)).unwrap_or(0) as i64;
-                if pointer.is_fixed() && pointer.offset >= 0 && pointer.offset + bytes <= size {
-                    return Ok(());
+                // Within one member, as for loads.
+                let btf = self.kernel_types(at)?;
+                let range = (u64::try_from(pointer.offset), u64::try_from(bytes));
+                match range {
+                    (Ok(place), Ok(bytes))
+                        if pointer.is_fixed()
+                            && walk(btf, nonna_btf::TypeId(type_id), place, bytes).is_some() =>
+                    {
+                        Ok(())
+                    }
+                    _ => Err(self.outside(at, register, "the members of this structure")),
                 }
-                Err(self.outside(at, register, "this structure"))
             }
             _ => Err(self.bad_argument(
                 at,

@@ -84,6 +84,24 @@ impl Prover<'_> {
         }
     }
 
+    /// Iterators over what RCU keeps alive end with the section; nothing can be done with them any more, not even to give them
+    /// back.
+    fn end_rcu_iterators(&self, state: &mut State, at: usize) -> Result<(), Failure> {
+        use super::state::{Content, Slot};
+        for depth in 0..state.frames.len() {
+            for index in 0..state.frames[depth].slots.len() {
+                let Content::Iterator { type_id, .. } = state.frames[depth].slots[index].content else {
+                    continue;
+                };
+                let name = self.kernel_types(at)?.name(nonna_btf::TypeId(type_id)).unwrap_or_default();
+                if kfunc_table::is_of_rcu(name) {
+                    state.frame_at(depth).slots[index] = Slot::UNWRITTEN;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Fails if the program holds what it must not hold here.
     pub(crate) fn check_nothing_held(&self, state: &State, at: usize, why: &str) -> Result<(), Failure> {
         if let Some(held) = state.references.first() {

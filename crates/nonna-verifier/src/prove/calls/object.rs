@@ -77,6 +77,7 @@ impl Prover<'_> {
         match value {
             Value::Pointer(pointer)
                 if pointer.reference != 0
+                    && pointer.is_fixed()
                     && pointer.offset == 0
                     && matches!(pointer.kind, Kind::Typed { types, type_id, .. } if wanted == Some((types, type_id))) =>
             {

@@ -67,9 +67,11 @@ fn place_in(
     random: usize,
     write: &impl Fn(&mut [u8]),
 ) -> Option<(Arc<Mapping>, usize)> {
-    let mut arena = match present.take() {
-        Some(arena) if arena.has_room(code_bytes) && arena.is_ours() => arena,
-        _ => Arena::new(random).ok()?,
+    // A file that is full is closed before the next is made: there is never more than one.
+    let kept = present.take().filter(|arena| arena.has_room(code_bytes) && arena.is_ours());
+    let mut arena = match kept {
+        Some(arena) => arena,
+        None => Arena::new(random).ok()?,
     };
     // A file that could not be written as a whole is not used again.
     let start = arena.add(code_bytes, random, write).ok()?;

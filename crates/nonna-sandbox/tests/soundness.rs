@@ -11,8 +11,8 @@ use nonna_testkit::engines::{Tried, try_plain};
 use nonna_testkit::machine::generate;
 use nonna_testkit::mutation::mutate;
 
-/// Seeds of programs that were once accepted and should not have been.
-const PAST: [u64; 1] = [7_005_988_460];
+/// Seeds of programs that were once accepted and should not have been, or that an engine fell over.
+const PAST: [u64; 2] = [7_005_988_460, 5_692_650_334_449_969];
 /// Programs where nothing else is said; a development build does them in some seconds.
 const PROGRAMS: u64 = 5_000;
 const MEMORIES: [usize; 4] = [64, 8, 33, 0];

@@ -311,11 +311,13 @@ impl Compiler<'_> {
         let starts = self.blocks.functions.binary_search_by_key(&index, |function| function.entry).is_ok();
         if starts {
             self.function = self.blocks.function_of(index);
+            // A jump to the next instruction is no code, so whoever makes it comes this way too.
             let falls_in = index > 0
-                && !matches!(
-                    self.program.insns()[index - 1],
-                    Insn::Exit | Insn::Goto { .. } | Insn::GotoLong { .. }
-                );
+                && match self.program.insns()[index - 1] {
+                    Insn::Exit => false,
+                    Insn::Goto { .. } | Insn::GotoLong { .. } => self.program.target(index - 1) == index,
+                    _ => true,
+                };
             if falls_in {
                 self.layout.jump(&self.encoder, Label(index as u32));
             }

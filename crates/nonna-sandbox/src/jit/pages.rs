@@ -1,20 +1,16 @@
 //! Pages of machine code: the place where it lies and the only door into it.
 //!
-//! No page of code is writable and executable at once (W^X). Small programs share a file of memory that is mapped for execution only and
-//! written as files are ([`arena`]); a long one, or any where the system has no such files, has a mapping of its own, which is
-//! writable while the code is put there and executable from then on. Code starts at a random multiple of 64 bytes in a mapping whose
-//! place is drawn too. That is the defence chosen against code that is smuggled in as constants, not blinding: whoever sprays
-//! constants must know where they come to lie, and here the start is drawn anew for each program, what lies between programs
-//! are traps, and nothing can be written meanwhile; blinding would make every instruction with a constant three, which is
-//! where sbpf's machine code loses a quarter of its speed. This module and `memory` are all of the room that may say `unsafe`.
-
-mod arena;
+//! No page of code is writable and executable at once (W^X): pages are writable while the code is put there and executable from then
+//! on. Code starts at a random multiple of 64 bytes in a mapping whose place is drawn too. That is the defence chosen against code
+//! that is smuggled in as constants, not blinding: whoever sprays constants must know where they come to lie, and here the start
+//! is drawn anew for each program, what lies around are traps, and nothing can be written meanwhile; blinding would make every
+//! instruction with a constant three, which is where sbpf's machine code loses a quarter of its speed. This module and
+//! `memory` are all of the room that may say `unsafe`.
 
 use std::ffi::c_void;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::ptr::NonNull;
-use std::sync::Arc;
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 
@@ -46,7 +42,7 @@ pub(super) struct CodePages {
     start: NonNull<u8>,
     code_bytes: usize,
     /// Keeps the code there.
-    _mapping: Arc<Mapping>,
+    _mapping: Mapping,
 }
 
 // SAFETY: nothing writes the code once it is there, so any thread may read and run it.
@@ -62,14 +58,7 @@ impl CodePages {
     /// What the system says when it has no memory, or forbids code that was made at run time.
     pub(super) fn new(code_bytes: usize, write: impl Fn(&mut [u8])) -> io::Result<Self> {
         let random = RandomState::new().build_hasher().finish() as usize;
-        let shared = match code_bytes <= arena::MAX_SHARED_BYTES {
-            true => arena::place(code_bytes, random, &write),
-            false => None,
-        };
-        let (mapping, start) = match shared {
-            Some(shared) => shared,
-            None => alone(code_bytes, random, write)?,
-        };
+        let (mapping, start) = put(code_bytes, random, write)?;
         let start = mapping.at.as_ptr().wrapping_add(start);
         let start = NonNull::new(start).expect("no mapping begins or ends at address 0");
         Ok(CodePages { start, code_bytes, _mapping: mapping })
@@ -146,13 +135,13 @@ impl Drop for Mapping {
 
 /// A random place near this program's text, where the system may put a mapping; none where there is nothing below.
 fn near(random: usize) -> *mut c_void {
-    let text = (alone::<fn(&mut [u8])> as *const ()).addr() & !(PAGE_BYTES - 1);
+    let text = (put::<fn(&mut [u8])> as *const ()).addr() & !(PAGE_BYTES - 1);
     let distance = NEAREST_BYTES + (random >> 8) % NEAR_PAGES * PAGE_BYTES;
     std::ptr::without_provenance_mut(text.saturating_sub(distance))
 }
 
-/// Puts code into pages of its own; yields them, and where it starts in them.
-fn alone<W: Fn(&mut [u8])>(code_bytes: usize, random: usize, write: W) -> io::Result<(Arc<Mapping>, usize)> {
+/// Puts code into new pages; yields them, and where it starts in them.
+fn put<W: Fn(&mut [u8])>(code_bytes: usize, random: usize, write: W) -> io::Result<(Mapping, usize)> {
     let start = random % (PAGE_BYTES / START_BYTES) * START_BYTES;
     let bytes = (start + code_bytes).next_multiple_of(PAGE_BYTES);
     let protection = ProtFlags::READ | ProtFlags::WRITE;
@@ -160,7 +149,7 @@ fn alone<W: Fn(&mut [u8])>(code_bytes: usize, random: usize, write: W) -> io::Re
     let flags = MapFlags::PRIVATE | MapFlags::POPULATE;
     // SAFETY: a new private mapping where nothing is touches no memory that there is; `near` is but a wish.
     let at = unsafe { mmap_anonymous(near(random), bytes, protection, flags) }?;
-    let mapping = Arc::new(Mapping::new(at, bytes));
+    let mapping = Mapping::new(at, bytes);
     // SAFETY: the mapping has so many bytes, is writable, and nobody else knows it.
     let memory = unsafe { std::slice::from_raw_parts_mut(mapping.at.as_ptr(), bytes) };
     memory[..start].fill(TRAP);
@@ -189,7 +178,6 @@ mod tests {
 
     #[test]
     fn pages_are_never_writable_and_executable_at_once_and_starts_differ() {
-        // Short ones share, long ones are alone.
         let lengths = (0..16).map(|n| if n % 4 == 3 { 100_000 } else { 100 });
         let all: Vec<CodePages> =
             lengths.map(|bytes| CodePages::new(bytes, |code| code.fill(0xc3)).unwrap()).collect();
@@ -199,19 +187,15 @@ mod tests {
             let address = pages.address(0);
             let (.., line) = maps.iter().find(|(from, to, _)| (*from..*to).contains(&address)).unwrap();
             assert!(line.starts_with("r-x"), "{line:?}");
-            assert_eq!(line.contains("nonna code"), pages.code_bytes == 100);
             assert!(pages.bytes().iter().all(|byte| *byte == 0xc3));
         }
-        // The file is mapped for execution, and in no other way.
-        let files: Vec<_> = maps.iter().filter(|(.., line)| line.contains("nonna code")).collect();
-        assert!(files.iter().all(|(.., line)| line.starts_with("r-x")), "{files:?}");
         let starts: std::collections::BTreeSet<u64> = all.iter().map(|p| p.address(0) % 4096).collect();
         assert!(starts.len() > 4, "{starts:?}");
     }
 
     #[test]
     fn mappings_lie_near_the_text_at_places_that_differ() {
-        let text = (alone::<fn(&mut [u8])> as *const ()).addr() as u64;
+        let text = (put::<fn(&mut [u8])> as *const ()).addr() as u64;
         let all: Vec<CodePages> =
             (0..8).map(|_| CodePages::new(100_000, |code| code.fill(0x90)).unwrap()).collect();
         let pages: std::collections::BTreeSet<u64> = all.iter().map(|p| p.address(0) & !4095).collect();

@@ -18,7 +18,6 @@ use nonna_verifier::verify_structure;
 use crate::cases::Case;
 
 fn main() -> ExitCode {
-    hold_code();
     let suite = Suite::new("nonna-sandbox-contexts", env!("CARGO_MANIFEST_DIR"))
         .features(|feature: Feature| -> Probe { Kernel::new().probe(feature) });
     let needs = [Need::Root, Need::Feature(Feature::Xdp)];
@@ -36,18 +35,6 @@ fn main() -> ExitCode {
         .test(KernelTest::new("maps_of_clang_hold_the_same", &needs, objects::maps_of_clang_hold_the_same))
         .main()
 }
-
-/// Machine code lies in a file that is there from the first program on, for all that come: no test is to be told that it left it
-/// open.
-#[cfg(target_arch = "x86_64")]
-fn hold_code() {
-    let insns = assemble("r0 = 0\nexit").expect("it is a program");
-    let prepared = Prepared::unproved(&insns, &Helpers::none()).expect("it can run");
-    nonna_sandbox::jit::Code::compile(&prepared).expect("there is memory for it");
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn hold_code() {}
 
 fn program(case: &Case) -> Program {
     let text = case.text.replace("; ", "\n");

@@ -1,0 +1,150 @@
+//! Rules, asked about events.
+//!
+//! For each type of event the rules that can hold for it are known beforehand. Of an event each field is asked once and each shared
+//! condition decided once, however many rules use it; what was found is forgotten with the event by counting it, not by clearing.
+
+use nonna_diag::Diagnostic;
+
+use super::compile::{Node, NodeIdx, Program, SlotIdx, compile};
+use super::fact::{Fact, Facts};
+use crate::condition::Operator;
+use crate::event_types::{EventType, EventTypes};
+use crate::load::Collection;
+use crate::resolve::resolve;
+
+/// A rule by its place in the collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleIdx(pub u32);
+
+/// How many rules an event may fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Matching {
+    /// The first in the order of the files, as Falco does unless told otherwise.
+    #[default]
+    First,
+    /// All.
+    All,
+}
+
+/// Rules, ready to be asked.
+#[derive(Debug, Clone)]
+pub struct RuleSet {
+    program: Program,
+    /// The rules for each type, as places in the program, in the order of the files.
+    by_type: std::collections::HashMap<EventType, Vec<u32>>,
+}
+
+/// What was found of the event at hand; kept from event to event for its memory.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Which event is at hand.
+    event: u32,
+    /// For each node the event it was last decided for, and how.
+    decided: Vec<(u32, bool)>,
+}
+
+impl RuleSet {
+    /// Makes rules of what files said. What is wrong is told, and the other rules are there.
+    pub fn new(collection: &Collection) -> (RuleSet, Vec<Diagnostic>) {
+        let (resolution, mut diagnostics) = resolve(collection);
+        let (program, wrong) = compile(collection, &resolution);
+        diagnostics.extend(wrong);
+        let mut by_type: std::collections::HashMap<EventType, Vec<u32>> = std::collections::HashMap::new();
+        for (place, code) in (0u32..).zip(&program.rules) {
+            for event_type in code.types.iter() {
+                by_type.entry(event_type).or_default().push(place);
+            }
+        }
+        (RuleSet { program, by_type }, diagnostics)
+    }
+
+    /// How many rules there are.
+    pub fn len(&self) -> usize {
+        self.program.rules.len()
+    }
+
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.program.rules.is_empty()
+    }
+
+    /// The types of events that some rule looks at.
+    pub fn event_types(&self) -> EventTypes {
+        self.program.rules.iter().fold(EventTypes::NONE, |all, code| all.or(code.types))
+    }
+
+    /// Calls `found` with the rules that an event fits, in the order of the files.
+    pub fn matches(
+        &self,
+        event: &dyn Facts,
+        matching: Matching,
+        scratch: &mut Scratch,
+        mut found: impl FnMut(RuleIdx),
+    ) {
+        let Some(places) = self.by_type.get(&event.event_type()) else { return };
+        scratch.begin(self.program.nodes.len());
+        let mut asked = Asked {
+            program: &self.program,
+            event,
+            scratch,
+            facts: (0..self.program.slots.len()).map(|_| None).collect(),
+        };
+        for place in places {
+            let code = &self.program.rules[*place as usize];
+            if asked.holds(code.root) {
+                found(RuleIdx(u32::try_from(code.rule).unwrap_or(u32::MAX)));
+                if matching == Matching::First {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Scratch {
+    fn begin(&mut self, n_nodes: usize) {
+        if self.decided.len() != n_nodes || self.event == u32::MAX {
+            self.decided.clear();
+            self.decided.resize(n_nodes, (0, false));
+            self.event = 0;
+        }
+        self.event += 1;
+    }
+}
+
+/// An event while rules are asked about it.
+struct Asked<'a> {
+    program: &'a Program,
+    event: &'a dyn Facts,
+    scratch: &'a mut Scratch,
+    /// Values of fields, once they were asked for.
+    facts: Vec<Option<Option<Fact<'a>>>>,
+}
+
+impl Asked<'_> {
+    fn holds(&mut self, node: NodeIdx) -> bool {
+        let index = node.0 as usize;
+        let (event, known) = self.scratch.decided[index];
+        if event == self.scratch.event {
+            return known;
+        }
+        let program = self.program;
+        let holds = match &program.nodes[index] {
+            Node::All(parts) => parts.iter().all(|part| self.holds(*part)),
+            Node::Any(parts) => parts.iter().any(|part| self.holds(*part)),
+            Node::Not(inner) => !self.holds(*inner),
+            Node::Constant(value) => *value,
+            Node::Test { slot, operator, test } => self.passes(*slot, *operator, test),
+        };
+        self.scratch.decided[index] = (self.scratch.event, holds);
+        holds
+    }
+
+    fn passes(&mut self, slot: SlotIdx, operator: Operator, test: &super::test::Test) -> bool {
+        let index = slot.0 as usize;
+        let field = &self.program.slots[index];
+        let event = self.event;
+        let fact = self.facts[index].get_or_insert_with(|| event.get(field));
+        fact.as_ref().is_some_and(|fact| test.passes(fact, field.field.is_list, operator))
+    }
+}

@@ -1,0 +1,87 @@
+//! Fields of the event itself.
+
+use super::Argument::{Index, Key, OptionalIndex};
+use super::FieldType::{Bool, Bytes, Duration, Path, Signed, Text, Time, Unsigned};
+use super::Origin::{Derived, Event, Unavailable};
+use super::{Field, field};
+
+const NO_ENTER: &str = "events are told when a call returns: leave it out";
+
+pub(super) const FIELDS: &[Field] = &[
+    field("evt.num", Unsigned, Event, "The number of the event; it is never 0."),
+    field("evt.type", Text, Event, "The name of the system call, or of another kind of event."),
+    field("evt.type.is", Unsigned, Event, "1 if the event is of this kind.").with(Key),
+    field("syscall.type", Text, Event, "The name of the system call."),
+    field("evt.dir", Text, Event, "`<`: the call returned.").instead(NO_ENTER),
+    field("evt.time", Text, Event, "When it happened, as a time of the day with nanoseconds."),
+    field("evt.time.s", Text, Event, "When it happened, as a time of the day."),
+    field("evt.time.iso8601", Text, Event, "When it happened, with date and nanoseconds, in UTC."),
+    field("evt.datetime", Text, Event, "When it happened, with date and nanoseconds."),
+    field("evt.datetime.s", Text, Event, "When it happened, with date."),
+    field("evt.rawtime", Time, Event, "When it happened, in nanoseconds since 1970."),
+    field("evt.rawtime.s", Unsigned, Event, "When it happened, in seconds since 1970."),
+    field("evt.rawtime.ns", Unsigned, Event, "The nanoseconds within the second."),
+    field("evt.reltime", Duration, Event, "How long after the start of the agent it happened."),
+    field("evt.reltime.s", Unsigned, Event, "The same in whole seconds."),
+    field("evt.reltime.ns", Unsigned, Event, "The nanoseconds within the second of that."),
+    field("evt.latency", Duration, Unavailable, "How long the call took.").instead(NO_ENTER),
+    field("evt.latency.s", Unsigned, Unavailable, "How long the call took, in whole seconds.")
+        .instead(NO_ENTER),
+    field("evt.latency.ns", Unsigned, Unavailable, "The nanoseconds within the second of that.")
+        .instead(NO_ENTER),
+    field("evt.latency.human", Text, Unavailable, "How long the call took, for people.").instead(NO_ENTER),
+    field(
+        "evt.latency.quantized",
+        Unsigned,
+        Unavailable,
+        "The order of magnitude of how long the call took.",
+    )
+    .instead(NO_ENTER),
+    field("evt.deltatime", Duration, Event, "How long after the event before it happened."),
+    field("evt.deltatime.s", Unsigned, Event, "The same in whole seconds."),
+    field("evt.deltatime.ns", Unsigned, Event, "The nanoseconds within the second of that."),
+    field("evt.outputtime", Text, Event, "When it happened, in the way that is set for outputs."),
+    field("evt.category", Text, Derived, "What sort of event it is: `file`, `net`, `process` and others."),
+    field("evt.cpu", Signed, Event, "The processor that it happened on."),
+    field("evt.args", Text, Event, "All arguments of the call, as `name=value` with blanks between."),
+    field("evt.arg", Text, Event, "One argument of the call by its name or number, as people write it.")
+        .with(Key),
+    field("evt.rawarg", Text, Event, "One argument of the call by its name, as a number.").with(Key),
+    field("evt.info", Text, Event, "All arguments of the call."),
+    field("evt.buffer", Bytes, Event, "The first bytes that were read or written."),
+    field("evt.buflen", Unsigned, Event, "How many bytes were read or written."),
+    field("evt.res", Text, Event, "`SUCCESS`, or the name of the error."),
+    field("evt.rawres", Signed, Event, "What the call returned: an error is below 0."),
+    field("evt.failed", Bool, Event, "Whether the call failed."),
+    field("evt.count", Unsigned, Derived, "1 for each event."),
+    field("evt.count.error", Unsigned, Derived, "1 for each call that failed."),
+    field("evt.count.error.file", Unsigned, Derived, "1 for each failed call on a file."),
+    field("evt.count.error.net", Unsigned, Derived, "1 for each failed call on a connection."),
+    field("evt.count.error.memory", Unsigned, Derived, "1 for each failed call for memory."),
+    field("evt.count.error.other", Unsigned, Derived, "1 for each other failed call."),
+    field("evt.count.exit", Unsigned, Derived, "1 for each call that returned."),
+    field("evt.count.procinfo", Unsigned, Unavailable, "1 for each report on a process."),
+    field("evt.count.threadinfo", Unsigned, Unavailable, "1 for each report on a thread."),
+    field("evt.around", Unsigned, Unavailable, "1 if the event is near a time.").with(Index),
+    field("evt.abspath", Path, Event, "The path that the event is about."),
+    field("evt.abspath.src", Path, Event, "The path that something comes from."),
+    field("evt.abspath.dst", Path, Event, "The path that something goes to."),
+    field("evt.is_io", Bool, Derived, "Whether something is read or written."),
+    field("evt.is_io_read", Bool, Derived, "Whether something is read."),
+    field("evt.is_io_write", Bool, Derived, "Whether something is written."),
+    field("evt.io_dir", Text, Derived, "`read`, `write` or nothing."),
+    field("evt.is_wait", Bool, Derived, "Whether the call waits for something."),
+    field("evt.wait_latency", Duration, Unavailable, "How long the call waited.").instead(NO_ENTER),
+    field("evt.is_syslog", Bool, Derived, "Whether something is written to the log of the system."),
+    field("evt.is_open_read", Bool, Event, "Whether a file is opened to be read."),
+    field("evt.is_open_write", Bool, Event, "Whether a file is opened to be written."),
+    field("evt.is_open_exec", Bool, Event, "Whether a file is made that may be run as a program."),
+    field("evt.is_open_create", Bool, Event, "Whether a file was made."),
+    field("evt.source", Text, Derived, "`syscall`."),
+    field("evt.is_async", Bool, Derived, "Whether the event is none of a program."),
+    field("evt.asynctype", Text, Unavailable, "The kind of an event that is none of a program."),
+    field("evt.hostname", Text, Derived, "The name of this machine."),
+    field("evt.pluginname", Text, Unavailable, "The plugin that the event comes from."),
+    field("evt.plugininfo", Text, Unavailable, "What the plugin says of the event."),
+    field("evt.field", Text, Unavailable, "A field of a plugin.").with(OptionalIndex),
+];

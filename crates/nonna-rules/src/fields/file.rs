@@ -1,0 +1,76 @@
+//! Fields of the file descriptor and of the paths that an event is about.
+
+use super::Argument::OptionalIndex;
+use super::FieldType::{Address, Bool, Net, Path, Port, Signed, Text};
+use super::Origin::{Derived, Event, Inventory, Unavailable};
+use super::{Field, field};
+
+pub(super) const FIELDS: &[Field] = &[
+    field("fd.num", Signed, Event, "The number of the file descriptor; -1 where the call failed."),
+    field(
+        "fd.type",
+        Text,
+        Event,
+        "What kind of thing it is: `file`, `directory`, `ipv4`, `ipv6`, `unix`, `pipe` and others.",
+    ),
+    field("fd.types", Text, Unavailable, "The kinds of all open descriptors; with a number, of that one.")
+        .with(OptionalIndex)
+        .list(),
+    field(
+        "fd.typechar",
+        Text,
+        Event,
+        "The kind as one letter: `f` for a file, `d` for a directory, `4` and `6` for connections, `u` for a Unix socket.",
+    ),
+    field("fd.name", Path, Event, "The path of a file, or the two ends of a connection."),
+    field("fd.directory", Path, Derived, "The directory that the file is in."),
+    field("fd.filename", Text, Derived, "The name of the file without its directory."),
+    field("fd.nameraw", Path, Event, "The path as the program wrote it."),
+    field("fd.ip", Address, Event, "The address of either end."),
+    field("fd.cip", Address, Event, "The address of the client."),
+    field("fd.sip", Address, Event, "The address of the server."),
+    field("fd.lip", Address, Event, "The address of this end."),
+    field("fd.rip", Address, Event, "The address of the other end."),
+    field("fd.port", Port, Event, "The port of either end."),
+    field("fd.cport", Port, Event, "The port of the client."),
+    field("fd.sport", Port, Event, "The port of the server."),
+    field("fd.lport", Port, Event, "The port of this end."),
+    field("fd.rport", Port, Event, "The port of the other end."),
+    field("fd.l4proto", Text, Event, "The protocol of the connection: `tcp`, `udp`, `icmp` or `raw`."),
+    field("fd.sockfamily", Text, Event, "`ip` or `unix`."),
+    field("fd.is_server", Bool, Event, "Whether this end is the server."),
+    field("fd.uid", Text, Derived, "The number of the descriptor and the thread id: a name for it."),
+    field("fd.containername", Text, Derived, "The container and the name of the descriptor."),
+    field("fd.containerdirectory", Text, Derived, "The container and the directory of the file."),
+    field("fd.proto", Port, Derived, "The service of either end."),
+    field("fd.cproto", Text, Derived, "The service of the client's port."),
+    field("fd.sproto", Text, Derived, "The service of the server's port."),
+    field("fd.lproto", Text, Derived, "The service of this end's port."),
+    field("fd.rproto", Text, Derived, "The service of the other end's port."),
+    field("fd.net", Net, Event, "Whether either end is in a network."),
+    field("fd.cnet", Net, Event, "Whether the client is in a network."),
+    field("fd.snet", Net, Event, "Whether the server is in a network."),
+    field("fd.lnet", Net, Event, "Whether this end is in a network."),
+    field("fd.rnet", Net, Event, "Whether the other end is in a network."),
+    field("fd.connected", Bool, Event, "Whether the socket is connected."),
+    field(
+        "fd.name_changed",
+        Bool,
+        Event,
+        "Whether the event changed what the descriptor is called, as a first packet to a new peer does.",
+    ),
+    field("fd.cip.name", Text, Inventory, "The name that was asked for to find the client's address."),
+    field("fd.sip.name", Text, Inventory, "The name that was asked for to find the server's address."),
+    field("fd.lip.name", Text, Inventory, "The name of this end's address."),
+    field("fd.rip.name", Text, Inventory, "The name that was asked for to find the other end's address."),
+    field("fd.dev", Signed, Event, "The number of the device that the file is on."),
+    field("fd.dev.major", Signed, Event, "The upper part of the device's number."),
+    field("fd.dev.minor", Signed, Event, "The lower part of the device's number."),
+    field("fd.ino", Signed, Event, "The number of the file on its device."),
+    field("fs.path.name", Path, Event, "The path that the event is about."),
+    field("fs.path.nameraw", Path, Event, "The path that the event is about, as the program wrote it."),
+    field("fs.path.source", Path, Event, "The path that something comes from, where an event has two."),
+    field("fs.path.sourceraw", Path, Event, "The path that something comes from, as the program wrote it."),
+    field("fs.path.target", Path, Event, "The path that something goes to, where an event has two."),
+    field("fs.path.targetraw", Path, Event, "The path that something goes to, as the program wrote it."),
+];

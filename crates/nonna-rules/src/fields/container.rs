@@ -1,9 +1,11 @@
 //! Fields of containers and of the pods that they belong to.
 
-use super::Argument::{Key, OptionalKey};
+use super::Argument::Key;
 use super::FieldType::{Bool, Duration, Text, Time};
 use super::Origin::{Derived, Inventory, Unavailable};
-use super::{Field, field};
+use super::{Field, NOT_FILLED, field};
+
+const ASK_THE_POD: &str = "nothing fills it: ask for `k8s.ns.name`, `k8s.pod.name` or `k8s.pod.label[…]`";
 
 pub(super) const FIELDS: &[Field] = &[
     field(
@@ -35,14 +37,17 @@ pub(super) const FIELDS: &[Field] = &[
     field("container.mount.rdwr", Text, Unavailable, "Whether a mount may be written.").with(Key),
     field("container.mount.propagation", Text, Unavailable, "How mounts below a mount are passed on.")
         .with(Key),
-    field("container.healthcheck", Text, Unavailable, "How the health of the container is checked."),
-    field("container.liveness_probe", Text, Unavailable, "How it is found out whether the container lives."),
+    field("container.healthcheck", Text, Unavailable, "How the health of the container is checked.")
+        .instead(NOT_FILLED),
+    field("container.liveness_probe", Text, Unavailable, "How it is found out whether the container lives.")
+        .instead(NOT_FILLED),
     field(
         "container.readiness_probe",
         Text,
         Unavailable,
         "How it is found out whether the container is ready.",
-    ),
+    )
+    .instead(NOT_FILLED),
     field("container.start_ts", Time, Inventory, "When the container started."),
     field("container.duration", Duration, Derived, "How long the container runs already."),
     field("container.ip", Text, Unavailable, "The address of the container."),
@@ -69,16 +74,32 @@ pub(super) const FIELDS: &[Field] = &[
     field("k8s.pod.ip", Text, Unavailable, "The address of the pod."),
     field("k8s.pod.cni.json", Text, Unavailable, "What the network plugin said of the pod."),
     field("k8s.ns.name", Text, Inventory, "The namespace of the pod."),
-    field("k8s.ns.id", Text, Unavailable, "The id of the namespace.").instead("it was never filled"),
-    field("k8s.ns.label", Text, Unavailable, "A label of the namespace.")
+    field("k8s.ns.id", Text, Unavailable, "The id of the namespace.").instead(ASK_THE_POD),
+    field("k8s.ns.label", Text, Unavailable, "A label of the namespace.").with(Key).instead(ASK_THE_POD),
+    field("k8s.ns.labels", Text, Unavailable, "All labels of the namespace.").instead(ASK_THE_POD),
+    field("k8s.rc.name", Text, Unavailable, "The name of the pod's replication controller.")
+        .instead(ASK_THE_POD),
+    field("k8s.rc.id", Text, Unavailable, "The id of the pod's replication controller.").instead(ASK_THE_POD),
+    field("k8s.rc.label", Text, Unavailable, "A label of the pod's replication controller.")
         .with(Key)
-        .instead("it was never filled"),
-    field("k8s.ns.labels", Text, Unavailable, "All labels of the namespace.").instead("it was never filled"),
-    field("k8s.rc.name", Text, Unavailable, "The replication controller of the pod.")
-        .instead("it was never filled"),
-    field("k8s.rs.name", Text, Unavailable, "The replica set of the pod.").instead("it was never filled"),
-    field("k8s.svc.name", Text, Unavailable, "The services of the pod.").instead("it was never filled"),
-    field("k8s.deployment.name", Text, Unavailable, "The deployment of the pod.")
-        .instead("it was never filled"),
-    field("k8s.node.name", Text, Unavailable, "The node of the pod.").with(OptionalKey),
+        .instead(ASK_THE_POD),
+    field("k8s.rc.labels", Text, Unavailable, "All labels of the pod's replication controller.")
+        .instead(ASK_THE_POD),
+    field("k8s.rs.name", Text, Unavailable, "The name of the pod's replica set.").instead(ASK_THE_POD),
+    field("k8s.rs.id", Text, Unavailable, "The id of the pod's replica set.").instead(ASK_THE_POD),
+    field("k8s.rs.label", Text, Unavailable, "A label of the pod's replica set.")
+        .with(Key)
+        .instead(ASK_THE_POD),
+    field("k8s.rs.labels", Text, Unavailable, "All labels of the pod's replica set.").instead(ASK_THE_POD),
+    field("k8s.svc.name", Text, Unavailable, "The name of the pod's service.").instead(ASK_THE_POD),
+    field("k8s.svc.id", Text, Unavailable, "The id of the pod's service.").instead(ASK_THE_POD),
+    field("k8s.svc.label", Text, Unavailable, "A label of the pod's service.").with(Key).instead(ASK_THE_POD),
+    field("k8s.svc.labels", Text, Unavailable, "All labels of the pod's service.").instead(ASK_THE_POD),
+    field("k8s.deployment.name", Text, Unavailable, "The name of the pod's deployment.").instead(ASK_THE_POD),
+    field("k8s.deployment.id", Text, Unavailable, "The id of the pod's deployment.").instead(ASK_THE_POD),
+    field("k8s.deployment.label", Text, Unavailable, "A label of the pod's deployment.")
+        .with(Key)
+        .instead(ASK_THE_POD),
+    field("k8s.deployment.labels", Text, Unavailable, "All labels of the pod's deployment.")
+        .instead(ASK_THE_POD),
 ];

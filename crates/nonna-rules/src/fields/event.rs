@@ -1,6 +1,6 @@
 //! Fields of the event itself.
 
-use super::Argument::{Index, Key, OptionalIndex};
+use super::Argument::{Index, Key};
 use super::FieldType::{Bool, Bytes, Duration, Path, Signed, Text, Time, Unsigned};
 use super::Origin::{Derived, Event, Unavailable};
 use super::{Field, field};
@@ -50,6 +50,14 @@ pub(super) const FIELDS: &[Field] = &[
     field("evt.info", Text, Event, "All arguments of the call."),
     field("evt.buffer", Bytes, Event, "The first bytes that were read or written."),
     field("evt.buflen", Unsigned, Event, "How many bytes were read or written."),
+    field("evt.buflen.in", Unsigned, Derived, "How many bytes were read."),
+    field("evt.buflen.out", Unsigned, Derived, "How many bytes were written."),
+    field("evt.buflen.file", Unsigned, Derived, "How many bytes were read from or written to a file."),
+    field("evt.buflen.file.in", Unsigned, Derived, "How many bytes were read from a file."),
+    field("evt.buflen.file.out", Unsigned, Derived, "How many bytes were written to a file."),
+    field("evt.buflen.net", Unsigned, Derived, "How many bytes were received from or sent to a network."),
+    field("evt.buflen.net.in", Unsigned, Derived, "How many bytes were received from a network."),
+    field("evt.buflen.net.out", Unsigned, Derived, "How many bytes were sent to a network."),
     field("evt.res", Text, Event, "`SUCCESS`, or the name of the error."),
     field("evt.rawres", Signed, Event, "What the call returned: an error is below 0."),
     field("evt.failed", Bool, Event, "Whether the call failed."),
@@ -83,5 +91,19 @@ pub(super) const FIELDS: &[Field] = &[
     field("evt.hostname", Text, Derived, "The name of this machine."),
     field("evt.pluginname", Text, Unavailable, "The plugin that the event comes from."),
     field("evt.plugininfo", Text, Unavailable, "What the plugin says of the event."),
-    field("evt.field", Text, Unavailable, "A field of a plugin.").with(OptionalIndex),
+    field("evt.infra.docker.name", Text, Unavailable, "What Docker told of."),
+    field("evt.infra.docker.container.id", Text, Unavailable, "The id of the container that Docker told of."),
+    field(
+        "evt.infra.docker.container.name",
+        Text,
+        Unavailable,
+        "The name of the container that Docker told of.",
+    ),
+    field(
+        "evt.infra.docker.container.image",
+        Text,
+        Unavailable,
+        "The image of the container that Docker told of.",
+    ),
+    field("util.cnt", Unsigned, Unavailable, "A number that grows by 1 each time it is asked for."),
 ];

@@ -87,6 +87,9 @@ pub enum Origin {
     Unavailable,
 }
 
+/// What is said of fields that older versions of Falco filled and that are empty everywhere today.
+const NOT_FILLED: &str = "nothing fills it any more: leave it out";
+
 /// All tables.
 const TABLES: [&[Field]; 5] = [event::FIELDS, process::FIELDS, user::FIELDS, file::FIELDS, container::FIELDS];
 
@@ -101,10 +104,12 @@ pub fn find(name: &str) -> Option<(&'static Field, Option<&str>)> {
         return Some((field, None));
     }
     let keyed = |field: &&Field| matches!(field.argument, Argument::Key | Argument::OptionalKey);
-    all().filter(keyed).find_map(|field| {
+    let split = |field: &'static Field| {
         let key = name.strip_prefix(field.name)?.strip_prefix('.')?;
         (!key.is_empty()).then_some((field, Some(key)))
-    })
+    };
+    // `container.mount.dest.0` is `container.mount.dest` with `0`, and not `container.mount` with `dest.0`.
+    all().filter(keyed).filter_map(split).max_by_key(|(field, _)| field.name.len())
 }
 
 /// The field whose name is most like this one.
@@ -192,6 +197,15 @@ mod tests {
             Some(("evt.arg", Some("flags")))
         );
         assert_eq!(find("proc.sid.exe").map(|(field, key)| (field.name, key)), Some(("proc.sid.exe", None)));
+        assert_eq!(
+            find("container.mount.dest.0").map(|(field, key)| (field.name, key)),
+            Some(("container.mount.dest", Some("0")))
+        );
+        assert_eq!(
+            find("k8s.pod.label.app.kubernetes.io/name").map(|(field, key)| (field.name, key)),
+            Some(("k8s.pod.label", Some("app.kubernetes.io/name")))
+        );
+        assert_eq!(find("evt.arg."), None);
         assert_eq!(find("proc.nmae"), None);
         assert_eq!(nearest_to("proc.nmae"), Some("proc.name"));
     }

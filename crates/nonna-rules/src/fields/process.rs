@@ -3,7 +3,7 @@
 use super::Argument::{Key, OptionalIndex, OptionalKey};
 use super::FieldType::{Bool, Duration, Path, Signed, Text, Time, Unsigned};
 use super::Origin::{Derived, Inventory, Process, Unavailable};
-use super::{Field, field};
+use super::{Field, NOT_FILLED, field};
 
 pub(super) const FIELDS: &[Field] = &[
     field("proc.exe", Text, Process, "The first argument that the program was started with; whoever starts it chooses it."),
@@ -16,6 +16,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("proc.pname", Text, Process, "The short name of the parent."),
     field("proc.aname", Text, Process, "The short name of a process above, by its distance: 1 is the parent; without a number, of any of them.").with(OptionalIndex),
     field("proc.args", Text, Process, "The arguments without the first, with blanks between; with a number, that one of them.").with(OptionalIndex),
+    field("proc.aargs", Text, Process, "The arguments of a process above without the first, by its distance: 1 is the parent; without a number, of any of them.").with(OptionalIndex),
     field("proc.cmdline", Text, Process, "The short name and the arguments, with blanks between."),
     field("proc.pcmdline", Text, Process, "The short name and the arguments of the parent."),
     field("proc.acmdline", Text, Process, "The short name and the arguments of a process above, by its distance: 1 is the parent; without a number, of any of them.").with(OptionalIndex),
@@ -67,16 +68,17 @@ pub(super) const FIELDS: &[Field] = &[
     field("proc.vmsize", Unsigned, Unavailable, "Address space in KiB."),
     field("proc.vmrss", Unsigned, Unavailable, "Memory in use in KiB."),
     field("proc.vmswap", Unsigned, Unavailable, "Memory on disk in KiB."),
-    field("proc.nchilds", Unsigned, Process, "How many processes it has started that still run."),
+    field("proc.nthreads", Unsigned, Unavailable, "How many threads the process has, the first among them."),
+    field("proc.nchilds", Unsigned, Unavailable, "How many threads the process has besides the first."),
     field("proc.stdin.type", Text, Unavailable, "What kind of file the standard input is."),
     field("proc.stdout.type", Text, Unavailable, "What kind of file the standard output is."),
     field("proc.stderr.type", Text, Unavailable, "What kind of file the standard error output is."),
     field("proc.stdin.name", Text, Unavailable, "The name of the standard input."),
     field("proc.stdout.name", Text, Unavailable, "The name of the standard output."),
     field("proc.stderr.name", Text, Unavailable, "The name of the standard error output."),
-    field("proc.is_container_healthcheck", Bool, Unavailable, "Whether the process is the health check of its container."),
-    field("proc.is_container_liveness_probe", Bool, Unavailable, "Whether the process is the liveness probe of its container."),
-    field("proc.is_container_readiness_probe", Bool, Unavailable, "Whether the process is the readiness probe of its container."),
+    field("proc.is_container_healthcheck", Bool, Unavailable, "Whether the process is the health check of its container.").instead(NOT_FILLED),
+    field("proc.is_container_liveness_probe", Bool, Unavailable, "Whether the process is the liveness probe of its container.").instead(NOT_FILLED),
+    field("proc.is_container_readiness_probe", Bool, Unavailable, "Whether the process is the readiness probe of its container.").instead(NOT_FILLED),
     field("thread.tid", Signed, Process, "The thread id."),
     field("thread.vtid", Signed, Process, "The thread id as the process itself sees it."),
     field("thread.nametid", Text, Derived, "The short name and the thread id."),
@@ -93,6 +95,8 @@ pub(super) const FIELDS: &[Field] = &[
     field("thread.cpu.system", Unsigned, Unavailable, "Share of a processor in the kernel."),
     field("thread.vmsize", Unsigned, Unavailable, "Address space in KiB."),
     field("thread.vmrss", Unsigned, Unavailable, "Memory in use in KiB."),
+    field("thread.vmsize.b", Unsigned, Unavailable, "Address space in bytes."),
+    field("thread.vmrss.b", Unsigned, Unavailable, "Memory in use in bytes."),
     field("thread.pfmajor", Unsigned, Unavailable, "Pages that were read from disk."),
     field("thread.pfminor", Unsigned, Unavailable, "Pages that were mapped without a disk."),
 ];

@@ -371,7 +371,7 @@ fn unknown_field(name: &FieldName) -> Diagnostic {
     let diagnostic = Diagnostic::new(&slugs::UNKNOWN_RULE_FIELD, message).label(name.span, "here");
     match fields::nearest_to(&name.text) {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-        None => diagnostic.help("`nonna list fields` shows all of them"),
+        None => diagnostic.help("look at how other rules name what you want to compare"),
     }
 }
 

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::memory::Way;
 use super::step::Next;
 use super::value::{Kind, Pointer, Value};
-use crate::context::{self};
+use crate::context;
 use crate::slugs;
 
 impl Prover<'_> {

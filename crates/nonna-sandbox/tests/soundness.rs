@@ -5,6 +5,7 @@
 //! `NONNA_MINUTES` instead how long it goes on.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nonna_testkit::engines::{Tried, try_plain};
@@ -16,6 +17,8 @@ const PAST: [u64; 2] = [7_005_988_460, 5_692_650_334_449_969];
 /// Programs where nothing else is said; a development build does them in some seconds.
 const PROGRAMS: u64 = 5_000;
 const MEMORIES: [usize; 4] = [64, 8, 33, 0];
+/// The longest that one program may take to be judged and run: machine code that goes round for ever is a fault too.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs of each accepted program.
 const RUNS: u64 = 3;
 
@@ -39,6 +42,23 @@ fn bytes(seed: u64, len: usize) -> Vec<u8> {
         .collect()
 }
 
+/// Ends the process, with the seed, when one and the same program is at work for longer than [`PATIENCE`].
+fn watch_over(at_work: &'static AtomicU64) {
+    std::thread::spawn(|| {
+        let (mut seen, mut since) = (0, Instant::now());
+        loop {
+            std::thread::sleep(PATIENCE / 60);
+            let now = at_work.load(Ordering::Relaxed);
+            if now != seen {
+                (seen, since) = (now, Instant::now());
+            } else if since.elapsed() > PATIENCE {
+                let _ = writeln!(std::io::stderr().lock(), "NONNA_SEED={now} takes longer than {PATIENCE:?}");
+                std::process::abort();
+            }
+        }
+    });
+}
+
 /// A program, whole or with slips in it.
 fn try_one(seed: u64, is_changed: bool) -> Tried {
     let memory_bytes = MEMORIES[(seed % 4) as usize];
@@ -60,11 +80,14 @@ fn accepted_programs_never_fault() {
     let n_most = end.map_or(number_of("NONNA_PROGRAMS").unwrap_or(PROGRAMS), |_| u64::MAX);
     // Not through the harness, which keeps what is printed to itself until a test fails.
     let _ = writeln!(std::io::stderr().lock(), "NONNA_SEED={first}");
+    static AT_WORK: AtomicU64 = AtomicU64::new(0);
+    watch_over(&AT_WORK);
     let (mut n_programs, mut n_ran, mut n_too_long, mut n_refused) = (0u64, 0u64, 0u64, 0u64);
     for seed in PAST.into_iter().chain(first..) {
         if n_programs >= n_most || end.is_some_and(|end| Instant::now() >= end) {
             break;
         }
+        AT_WORK.store(seed, Ordering::Relaxed);
         for is_changed in [false, true] {
             n_programs += 1;
             match try_one(seed, is_changed) {

@@ -12,8 +12,8 @@ use nonna_testkit::engines::{Tried, try_plain};
 use nonna_testkit::machine::generate;
 use nonna_testkit::mutation::mutate;
 
-/// Seeds of programs that were once accepted and should not have been, or that an engine fell over.
-const PAST: [u64; 2] = [7_005_988_460, 5_692_650_334_449_969];
+/// Seeds of programs that were once accepted and should not have been, that an engine fell over, or whose proof had no end.
+const PAST: [u64; 3] = [7_005_988_460, 5_692_650_334_449_969, 12_124_026_638_389_261];
 /// Programs where nothing else is said; a development build does them in some seconds.
 const PROGRAMS: u64 = 5_000;
 const MEMORIES: [usize; 4] = [64, 8, 33, 0];

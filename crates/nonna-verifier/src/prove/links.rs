@@ -60,11 +60,12 @@ enum Term {
 }
 
 impl Term {
-    fn operands(self) -> [Id; 2] {
-        match self {
-            Term::Sum(a, b) => [a, b],
-            Term::Bits { of, .. } => [of.base, of.base],
-        }
+    fn operands(self) -> impl Iterator<Item = Id> {
+        let (first, second) = match self {
+            Term::Sum(a, b) => (a, (a != b).then_some(b)),
+            Term::Bits { of, .. } => (of.base, None),
+        };
+        std::iter::once(first).chain(second)
     }
 }
 
@@ -103,9 +104,9 @@ impl Terms {
         Some(Link { base, delta: a.delta.wrapping_add(b.delta) })
     }
 
-    /// These bits of a number that is known by an unknown, or by the sum of two.
+    /// These bits of a number that is known by an unknown, or by the sum of two; not of one that is bits itself, as with sums.
     pub(crate) fn bits(&mut self, of: Link, mask: u64) -> Option<Link> {
-        if of.base == 0 || self.mask(of).is_some() {
+        if of.base == 0 || matches!(self.get(of.base), Some(Term::Bits { .. })) {
             return None;
         }
         Some(Link { base: self.name(Term::Bits { of, mask })?, delta: 0 })
@@ -215,7 +216,8 @@ impl<'t> Renaming<'t> {
             }
         }
         let asked = |link: Link| {
-            made.iter().any(|(name, term)| link.base == *name || term.operands().contains(&link.base))
+            made.iter()
+                .any(|(name, term)| link.base == *name || term.operands().any(|operand| operand == link.base))
         };
         numbers.iter().filter(|(wide, _)| asked(wide.link)).all(|(wide, narrow)| {
             narrow.is_some_and(|narrow| {
@@ -225,7 +227,7 @@ impl<'t> Renaming<'t> {
     }
 
     fn can_be_made(&self, term: Term, numbers: &[(Number, Option<Number>)]) -> bool {
-        term.operands().into_iter().all(|name| {
+        term.operands().all(|name| {
             numbers.iter().any(|(wide, _)| wide.link.base == name)
                 || self.terms.get(name).is_some_and(|term| self.can_be_made(term, numbers))
         })
@@ -283,6 +285,7 @@ mod tests {
         assert_eq!(terms.sum(Link::default(), a), None);
         let bits = terms.bits(sum, 0xf0).expect("it is a sum");
         assert_eq!(terms.mask(bits), Some(0xf0));
+        assert_eq!(terms.bits(bits.plus(1), 0x3f), None, "bits of bits would have no end");
         let (whole, known) = terms.whole(bits, &Scalar::constant(0x30)).expect("it is some bits of the sum");
         assert_eq!(whole, sum);
         assert!(known.admits(0xf33f) && !known.admits(0x40));

@@ -149,3 +149,19 @@ fn counters_that_move_alike_bound_each_other() {
     accepted(&program(155));
     refused(&program(156), "out-of-bounds");
 }
+
+#[test]
+fn a_loop_that_is_entered_in_two_ways_ends_in_both() {
+    // `r9` says which way, `r8` makes more states in a round than are kept apart: those of one way are not mixed with the other's.
+    let ways: String =
+        (1..=8).map(|way| format!("r8 = {way}\nif r0 == {way} goto +{}\n", 17 - 2 * way)).collect();
+    let program = |last: u32| {
+        format!(
+            "call 7\nr9 = 0\nif r0 > 5 goto +1\nr9 = 16\nr6 = 0\ncall 7\n{ways}r8 = {last}\n\
+             r1 = map[fd:0][0]+0\nr1 += r8\nr1 += r9\nr2 = *(u8 *)(r1 +0)\nr6 += 1\nif r6 < 1000 goto -25\nr0 = 0\nexit"
+        )
+    };
+    accepted(&program(239));
+    refused(&program(240), "out-of-bounds");
+    refused(&program(9).replace("r6 += 1\n", "r6 += 0\n"), "endless-loop");
+}

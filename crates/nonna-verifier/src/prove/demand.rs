@@ -80,7 +80,8 @@ impl Demand {
                 demand.exact[index] |= (1u16 << dst.number() | other) & 0x3ff;
             }
         }
-        demand.pending.extend((0..n as u32).rev());
+        // What is wanted flows backwards, so the last is taken first.
+        demand.pending.extend(0..n as u32);
         demand.settle(insns, flow);
         demand
     }

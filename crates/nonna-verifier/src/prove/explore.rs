@@ -36,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) leads_back: Option<InstanceIdx>,
     /// States that were merged into this place so far.
     pub(super) merges: u32,
+    /// The summary under which the path came here.
+    pub(super) instance: Option<InstanceIdx>,
 }
 
 impl Node {
@@ -96,6 +98,13 @@ pub(crate) struct Path {
     pub(crate) trail: Option<Rc<Decision>>,
     /// It begins at the head of a loop that it is already in.
     pub(crate) begins_round: bool,
+}
+
+impl Path {
+    /// The summary of the innermost loop that is being summed up.
+    pub(super) fn instance(&self) -> Option<InstanceIdx> {
+        self.loops.iter().rev().find_map(|active| active.instance)
+    }
 }
 
 /// The loop whose rounds are being summed up: paths that leave it are dropped, those that come round are collected.
@@ -333,7 +342,7 @@ impl Prover<'_> {
 
     /// A node that stands for no place: where a walk begins.
     pub(crate) fn root(&mut self) -> NodeIdx {
-        self.nodes.push(Node { parent: None, pending: 1, leads_back: None, merges: 0 });
+        self.nodes.push(Node { parent: None, pending: 1, leads_back: None, merges: 0, instance: None });
         self.nodes.len() as NodeIdx - 1
     }
 

@@ -30,7 +30,9 @@ pub(crate) struct Loop {
 #[derive(Debug)]
 pub(crate) struct Flow {
     successors: Vec<[u32; 2]>,
-    predecessors: Vec<Vec<u32>>,
+    predecessors: Vec<u32>,
+    /// Where those of each instruction begin, and after the last where they end.
+    first_predecessor: Vec<u32>,
     /// Where states are kept: paths meet there.
     meets: Vec<bool>,
     /// The innermost loop around each instruction.
@@ -43,18 +45,16 @@ const NONE: u32 = u32::MAX;
 impl Flow {
     pub(crate) fn new(insns: &[Insn], slots: &SlotMap, functions: &Functions) -> Flow {
         let mut next = vec![[NONE; 2]; insns.len()];
-        let mut predecessors = vec![Vec::new(); insns.len()];
         for (index, ways) in next.iter_mut().enumerate() {
             for (place, target) in successors(insns, slots, index).enumerate() {
                 ways[place] = target as u32;
-                if !predecessors[target].contains(&(index as u32)) {
-                    predecessors[target].push(index as u32);
-                }
             }
         }
+        let (predecessors, first_predecessor) = turned(&next);
         let mut flow = Flow {
             successors: next,
             predecessors,
+            first_predecessor,
             meets: vec![false; insns.len()],
             innermost: vec![NO_LOOP; insns.len()],
             loops: Vec::new(),
@@ -71,7 +71,7 @@ impl Flow {
             if branches_back {
                 flow.meets[index + 1] = true;
             }
-            if flow.predecessors[index].len() > 1 || flow.is_head(index) {
+            if flow.predecessors(index).len() > 1 || flow.is_head(index) {
                 flow.meets[index] = true;
             }
         }
@@ -103,7 +103,7 @@ impl Flow {
     }
 
     pub(crate) fn predecessors(&self, insn: usize) -> &[u32] {
-        &self.predecessors[insn]
+        &self.predecessors[self.first_predecessor[insn] as usize..self.first_predecessor[insn + 1] as usize]
     }
 
     /// Where control may go next in the same function.
@@ -155,6 +155,30 @@ impl Flow {
             }
         }
     }
+}
+
+/// The edges the other way round: all predecessors in one list, and where those of each instruction begin in it.
+fn turned(successors: &[[u32; 2]]) -> (Vec<u32>, Vec<u32>) {
+    // A jump to the next instruction leads there once.
+    let ways = |[falls, jumps]: [u32; 2]| [falls, if jumps == falls { NONE } else { jumps }];
+    let edges = || {
+        let indexed = successors.iter().enumerate();
+        indexed.flat_map(|(from, next)| ways(*next).into_iter().map(move |to| (from as u32, to)))
+    };
+    let mut first = vec![0u32; successors.len() + 1];
+    for (_, to) in edges().filter(|(_, to)| *to != NONE) {
+        first[to as usize + 1] += 1;
+    }
+    for index in 0..successors.len() {
+        first[index + 1] += first[index];
+    }
+    let mut free = first.clone();
+    let mut all = vec![0u32; first[successors.len()] as usize];
+    for (from, to) in edges().filter(|(_, to)| *to != NONE) {
+        all[free[to as usize] as usize] = from;
+        free[to as usize] += 1;
+    }
+    (all, first)
 }
 
 /// Tarjan's search for strong components, without recursion.

@@ -35,6 +35,7 @@ use std::rc::Rc;
 use nonna_bpf::{Imm64, Insn, MapIdx, Object, Program, RelocationTarget, SlotMap};
 use nonna_btf::Btf;
 use rustc_hash::FxHashMap;
+use smallvec::smallvec;
 
 use crate::environment::{Environment, Rules};
 use crate::facts::{AccessFact, Facts, Given};
@@ -232,7 +233,7 @@ impl<'a> Prover<'a> {
             }
         }
         State {
-            frames: vec![Rc::new(frame)],
+            frames: smallvec![Rc::new(frame)],
             references: Vec::new(),
             lock: None,
             rcu: 0,

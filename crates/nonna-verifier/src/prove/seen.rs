@@ -51,7 +51,10 @@ impl Prover<'_> {
             Some(_) => MAX_STATES_IN_LOOP,
         };
         let key = place(path);
-        let kept = self.seen.get(&key).map_or(0, Vec::len);
+        let instance = path.instance();
+        let kept = self.seen.get(&key).map_or(0, |kept| {
+            kept.iter().filter(|(node, _)| self.nodes[*node as usize].instance == instance).count()
+        });
         if kept >= limit {
             self.merge_into_seen(path, key);
         }
@@ -59,11 +62,15 @@ impl Prover<'_> {
         Arrival::Goes
     }
 
-    /// Widens the path's state by a kept one of the same shape, so that a place holds few states.
+    /// Widens the path's state by a kept one of the same shape, so that a place holds few states. The two lie under one summary of the loop
+    /// around them: how values have moved since the head is known by the names that they had there, and each summary gives its own.
     pub(super) fn merge_into_seen(&mut self, path: &mut Path, key: (usize, u64)) {
         let views = self.views(path, false);
         let Some(kept) = self.seen.get_mut(&key) else { return };
-        let found = kept.iter().rposition(|(_, state)| state.same_shape(&path.state));
+        let instance = path.instance();
+        let found = kept.iter().rposition(|(node, state)| {
+            self.nodes[*node as usize].instance == instance && state.same_shape(&path.state)
+        });
         let Some(found) = found else { return };
         let (node, state) = kept.swap_remove(found);
         let merges = self.nodes[node as usize].merges;
@@ -84,14 +91,16 @@ impl Prover<'_> {
         // Comparing is work too, and must come to an end as well.
         self.steps += kept.len() as u64 / 8;
         let mut renaming = Renaming::new(&self.terms);
-        let settled = self.views(path, true);
-        let open = self.views(path, false);
+        let (mut settled, mut open) = (None, None);
         for (node, state) in kept.iter().rev() {
             if !self.nodes[*node as usize].is_complete() {
                 continue;
             }
             let back = self.leads_back(*node);
-            let views = if back.is_none() { &settled } else { &open };
+            let views = match back {
+                None => settled.get_or_insert_with(|| self.views(path, true)),
+                Some(_) => open.get_or_insert_with(|| self.views(path, false)),
+            };
             let covered =
                 state.covers(&path.state, views, self.environment.uninitialized_stack, &mut renaming)
                     && back.is_none_or(|_| same_progress(state, &path.state));
@@ -133,7 +142,8 @@ impl Prover<'_> {
     pub(crate) fn keep(&mut self, path: &mut Path) {
         let node = self.nodes.len() as NodeIdx;
         let merges = std::mem::take(&mut self.next_merges);
-        self.nodes.push(Node { parent: Some(path.node), pending: 1, leads_back: None, merges });
+        let (parent, instance) = (Some(path.node), path.instance());
+        self.nodes.push(Node { parent, pending: 1, leads_back: None, merges, instance });
         path.node = node;
         let kept = self.seen.entry(place(path)).or_default();
         if kept.len() >= MAX_KEPT {

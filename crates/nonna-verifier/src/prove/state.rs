@@ -7,6 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
 use nonna_bpf::{MapIdx, MemSize};
+use smallvec::SmallVec;
 
 use super::value::{Id, Kind, Number, Pointer, Value};
 use crate::numbers::Scalar;
@@ -201,7 +202,8 @@ pub(crate) struct Lock {
 /// What is known at one point of one path.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
-    pub(crate) frames: Vec<Rc<Frame>>,
+    /// Few programs are deeper than two, and states are copied wherever paths part.
+    pub(crate) frames: SmallVec<[Rc<Frame>; 2]>,
     pub(crate) references: Vec<Reference>,
     pub(crate) lock: Option<Lock>,
     /// Nested RCU sections that the program itself opened.

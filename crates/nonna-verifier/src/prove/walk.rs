@@ -45,11 +45,14 @@ pub(super) fn walk(btf: &Btf, type_id: TypeId, place: u64, bytes: u64) -> Option
                         }
                         continue;
                     }
+                    if place < start {
+                        continue;
+                    }
                     let size = match btf.resolved(member.type_id).ok()? {
                         Type::Array(array) if array.len == 0 => u64::MAX / 2,
                         _ => btf.size_of(member.type_id).ok()?,
                     };
-                    if place >= start && place + bytes <= start.saturating_add(size) {
+                    if place + bytes <= start.saturating_add(size) {
                         inner = Some((member.type_id, place - start));
                         break;
                     }

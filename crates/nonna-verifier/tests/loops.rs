@@ -165,3 +165,31 @@ fn a_loop_that_is_entered_in_two_ways_ends_in_both() {
     refused(&program(240), "out-of-bounds");
     refused(&program(9).replace("r6 += 1\n", "r6 += 0\n"), "endless-loop");
 }
+
+#[test]
+fn what_moves_along_is_bounded_from_where_it_began_on_every_way_in() {
+    // The reading is of a table of 256 bytes, which ten rounds from 0 stay in, and ten rounds from 216 leave.
+    let body = "r8 = 0\nr1 = map[fd:0][0]+0\nr1 += r7\nr0 = *(u8 *)(r1 +0)\nr7 += 24\nr8 += 1\nif r8 < 10 goto -7\nr0 = 0\nexit";
+    accepted(&format!("call 7\nr7 = 0\nif r0 == 0 goto +0\n{body}"));
+    for (begun, other, jump) in [(0, 216, "=="), (216, 0, "=="), (0, 216, "!="), (216, 0, "!=")] {
+        refused(
+            &format!("call 7\nr7 = {begun}\nif r0 {jump} 0 goto +1\nr7 = {other}\n{body}"),
+            "out-of-bounds",
+        );
+    }
+}
+
+#[test]
+fn a_value_that_wraps_does_not_count_the_rounds() {
+    let rounds = |text: &str| {
+        let verified = verify(object(text), &Environment::default())
+            .unwrap_or_else(|rejection| panic!("{:#?}\n{text}", rejection.diagnostics));
+        verified
+            .facts(ProgramIdx(0))
+            .and_then(nonna_verifier::Facts::max_instructions)
+            .expect("it was proved")
+    };
+    // Sixteen rounds bring the second counter to 0, from where it goes on; the first says how many there are.
+    let text = "r4 = 40000\nr2 = 16\nr4 -= 4\nw2 += -1\nif w4 s> 0 goto -3\nr0 = 0\nexit";
+    assert!(rounds(text) >= 30_000, "{} instructions", rounds(text));
+}

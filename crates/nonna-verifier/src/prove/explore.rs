@@ -80,7 +80,7 @@ pub(crate) struct Active {
 }
 
 /// Rounds of a loop in all its summaries.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rounds {
     /// Those that the program counts.
     pub(crate) counted: u64,

@@ -93,7 +93,7 @@ impl Prover<'_> {
         let mut renaming = Renaming::new(&self.terms);
         let (mut settled, mut open) = (None, None);
         for (node, state) in kept.iter().rev() {
-            if !self.nodes[*node as usize].is_complete() {
+            if !self.nodes[*node as usize].is_complete() || self.relies_on_entry(*node) {
                 continue;
             }
             let back = self.leads_back(*node);
@@ -125,6 +125,23 @@ impl Prover<'_> {
             found = self.nodes[head as usize].leads_back.filter(|outer| *outer < instance);
         }
         None
+    }
+
+    /// Whether paths from a kept state go on in a loop, by now judged, whose state holds only for those who entered it with that loop's own
+    /// entry: a path that comes later would go on beyond it.
+    fn relies_on_entry(&self, node: NodeIdx) -> bool {
+        let found = &self.nodes[node as usize];
+        let is_head = |instance: &InstanceIdx| self.instances[*instance as usize].node == node;
+        let mut around = found.instance.filter(|instance| found.leads_back.is_some() || is_head(instance));
+        while let Some(instance) = around {
+            let opened = &self.instances[instance as usize];
+            let head = &self.nodes[opened.node as usize];
+            if opened.relies_on_entry() && head.is_complete() {
+                return true;
+            }
+            around = head.parent.and_then(|parent| self.nodes[parent as usize].instance);
+        }
+        false
     }
 
     /// Notes that paths from the nodes between here and the head of a loop lead back to it.

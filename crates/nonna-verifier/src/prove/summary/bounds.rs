@@ -32,46 +32,40 @@ pub(super) fn note_moves(moves: &mut Moves, bases: &[(Location, Id)], backs: &[S
     }
 }
 
-/// Finds the value that bounds the rounds most tightly.
-pub(super) fn bound_trips(guess: &mut Guess, entry: &State) {
-    for (location, moved) in &guess.moves {
-        let Some(moved) = moved.filter(|moved| moved.low > 0 || moved.high < 0) else { continue };
-        let (Some(head), Some(first)) = (value_at(&guess.state, *location), value_at(entry, *location))
-        else {
-            continue;
-        };
-        let (Some(head), Some(first)) = (whole(head), whole(first)) else { continue };
-        let (head, first) = (head.ranges(Width::W64), first.ranges(Width::W64));
-        let (least, most, from, to) = if moved.signed {
-            (
-                i128::from(first.signed_min),
-                i128::from(first.signed_max),
-                i128::from(head.signed_min),
-                i128::from(head.signed_max),
-            )
-        } else {
-            (
-                i128::from(first.unsigned_min),
-                i128::from(first.unsigned_max),
-                i128::from(head.unsigned_min),
-                i128::from(head.unsigned_max),
-            )
-        };
-        let trips = if moved.low > 0 {
-            (to - least).max(0) / i128::from(moved.low)
-        } else {
-            (most - from).max(0) / -i128::from(moved.high)
-        };
-        let trips = trips.unsigned_abs();
-        if trips < guess.trips {
-            (guess.trips, guess.ranking) = (trips, Some(*location));
+impl Guess {
+    /// Rounds that a value allows which moves in one direction from where the state at the head has it.
+    ///
+    /// Nothing is said of where it entered: who enters later may do so anywhere in the state.
+    pub(super) fn trips_by(&self, location: Location, moved: Progress) -> Option<u128> {
+        let step = if moved.low > 0 { i128::from(moved.low) } else { -i128::from(moved.high) };
+        if step <= 0 {
+            return None;
         }
+        let head = whole(value_at(&self.state, location)?)?;
+        let head = head.ranges(Width::W64);
+        let way = if moved.signed {
+            i128::from(head.signed_max) - i128::from(head.signed_min)
+        } else {
+            i128::from(head.unsigned_max) - i128::from(head.unsigned_min)
+        };
+        Some((way / step).unsigned_abs())
+    }
+
+    /// The value that bounds the rounds most tightly, and how many it allows.
+    pub(super) fn tightest(&self) -> Option<(Location, u128)> {
+        let bounds = self
+            .moves
+            .iter()
+            .filter_map(|(location, moved)| Some((*location, self.trips_by(*location, (*moved)?)?)));
+        bounds.min_by_key(|(_, trips)| *trips)
     }
 }
 
 /// Bounds what moves evenly by the number of rounds; whether that says more than was known.
 pub(super) fn bound_even_values(guess: &mut Guess, entry: &State) -> bool {
-    let Some(ranking) = guess.ranking.filter(|_| guess.trips <= MAX_TRIPS) else { return false };
+    let Some((ranking, trips)) = guess.tightest().filter(|(_, trips)| *trips <= MAX_TRIPS) else {
+        return false;
+    };
     let mut found = Vec::new();
     for (location, moved) in &guess.moves {
         let Some(moved) = moved.filter(|_| *location != ranking) else { continue };
@@ -80,7 +74,7 @@ pub(super) fn bound_even_values(guess: &mut Guess, entry: &State) -> bool {
             continue;
         };
         let (Some(first), Some(known)) = (whole(first), whole(head)) else { continue };
-        let Some(reached) = reached(&first, moved, guess.trips) else { continue };
+        let Some(reached) = reached(&first, moved, trips) else { continue };
         let Some(both) = known.meet(&reached).filter(|both| *both != known) else { continue };
         found.push((*location, moved.low, moved.high, both));
     }
@@ -90,7 +84,11 @@ pub(super) fn bound_even_values(guess: &mut Guess, entry: &State) -> bool {
             set_whole(value, *scalar);
         }
     }
-    !found.is_empty()
+    if found.is_empty() {
+        return false;
+    }
+    guess.ranking = Some(ranking);
+    true
 }
 
 /// What a value can be after at most `trips` moves.

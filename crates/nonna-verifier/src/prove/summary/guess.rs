@@ -12,7 +12,7 @@ use super::super::place::{Location, locations, progress_at, replace_numbers, val
 use super::super::state::State;
 use super::super::step::Callback;
 use super::super::value::{Id, Merge, Progress, Value};
-use super::bounds::{bound_even_values, bound_trips, note_moves};
+use super::bounds::{bound_even_values, note_moves};
 use super::{Instance, InstanceIdx};
 
 /// Walks of a loop's body before its guess is taken as it is.
@@ -30,8 +30,8 @@ pub(super) struct Guess {
     pub(super) state: State,
     pub(super) moves: Moves,
     pub(super) even: Vec<(Location, i64, i64)>,
+    /// The value by which `even` is bounded.
     pub(super) ranking: Option<Location>,
-    pub(super) trips: u128,
 }
 
 /// What values are called at the head of a loop.
@@ -96,9 +96,8 @@ impl Prover<'_> {
             };
             state.forget_new_progress(entry);
         }
-        let mut guess = Guess { state, moves, even: Vec::new(), ranking: None, trips: u128::MAX };
+        let mut guess = Guess { state, moves, even: Vec::new(), ranking: None };
         self.tighten(path, which, depth, callback, &mut guess)?;
-        bound_trips(&mut guess, entry);
         if bound_even_values(&mut guess, entry) {
             self.tighten(path, which, depth, callback, &mut guess)?;
         }
@@ -191,7 +190,6 @@ impl Prover<'_> {
             even: Vec::new(),
             changing: Vec::new(),
             bounded: callback.is_some(),
-            trips: 0,
         });
         let mut start = Path {
             insn: path.insn,

@@ -12,7 +12,7 @@ mod callback;
 mod guess;
 
 use super::Prover;
-use super::explore::{Active, NodeIdx, Path};
+use super::explore::{Active, NodeIdx, Path, Rounds};
 use super::failure::Failure;
 use super::links::Renaming;
 use super::state::{Content, State};
@@ -37,6 +37,8 @@ struct Ranking {
     location: Location,
     base: Id,
     up: bool,
+    /// Rounds that it allows at most, as long as it moves so in every one.
+    trips: u128,
 }
 
 /// A value that moves by so much each round.
@@ -60,19 +62,28 @@ pub(crate) struct Instance {
     changing: Vec<Id>,
     /// The machine bounds the rounds.
     bounded: bool,
-    trips: u128,
 }
 
 impl Instance {
-    /// Whether the machine stops the loop, and not the program.
-    pub(crate) fn is_counted_by_machine(&self) -> bool {
-        self.bounded || self.trips == u128::MAX
+    /// How often the loop goes round at most, by what has moved in one direction so far.
+    fn trips(&self) -> u128 {
+        self.ranking.iter().map(|ranking| ranking.trips).min().unwrap_or(u128::MAX)
     }
 
-    /// How often the loop goes round at most.
-    pub(crate) fn trips(&self) -> u64 {
-        let counted = u64::try_from(self.trips).unwrap_or(u64::MAX);
-        if self.bounded || counted == u64::MAX { counted.min(MACHINE_ROUNDS) } else { counted }
+    /// What the loop adds to the rounds that are counted.
+    fn rounds(&self) -> Rounds {
+        let trips = u64::try_from(self.trips()).unwrap_or(u64::MAX);
+        if self.bounded || trips == u64::MAX {
+            Rounds { all: trips.min(MACHINE_ROUNDS).saturating_add(1), counted: 1 }
+        } else {
+            Rounds { all: trips.saturating_add(1), counted: trips.saturating_add(1) }
+        }
+    }
+
+    /// Whether values are held to what the number of rounds lets them reach, so that whoever enters by another way may leave the
+    /// state at the head.
+    pub(crate) fn relies_on_entry(&self) -> bool {
+        !self.even.is_empty()
     }
 }
 
@@ -91,7 +102,7 @@ impl Prover<'_> {
     }
 
     fn open(&mut self, path: &mut Path, which: u32, depth: usize, tries: u32, guess: Guess, bounded: bool) {
-        let mut state = guess.state;
+        let mut state = guess.state.clone();
         self.forget_idle(&mut state, path.insn, which, depth);
         let (mut ranking, mut even, mut changing) = (Vec::new(), Vec::new(), Vec::new());
         for (location, moved) in &guess.moves {
@@ -106,8 +117,8 @@ impl Prover<'_> {
             if let Some((_, low, high)) = guess.even.iter().find(|(place, ..)| place == location) {
                 even.push(Even { location: *location, base, low: *low, high: *high });
             }
-            if moved.low > 0 || moved.high < 0 {
-                ranking.push(Ranking { location: *location, base, up: moved.low > 0 });
+            if let Some(trips) = guess.trips_by(*location, *moved) {
+                ranking.push(Ranking { location: *location, base, up: moved.low > 0, trips });
             }
         }
         if let Some(chosen) = guess.ranking.filter(|_| !even.is_empty()) {
@@ -124,15 +135,16 @@ impl Prover<'_> {
             even,
             changing,
             bounded,
-            trips: guess.trips,
         });
+        self.count_rounds(which, &Rounds::default(), &self.instances[instance as usize].rounds());
+    }
+
+    /// Counts the rounds of a loop of which fewer were counted before.
+    fn count_rounds(&mut self, which: u32, before: &Rounds, now: &Rounds) {
         if self.ascending == 0 {
-            let opened = &self.instances[instance as usize];
-            let trips = opened.trips().saturating_add(1);
-            let counted = if opened.is_counted_by_machine() { 1 } else { trips };
             let rounds = self.rounds.entry(which).or_default();
-            rounds.all = rounds.all.saturating_add(trips);
-            rounds.counted = rounds.counted.saturating_add(counted);
+            rounds.all = rounds.all.saturating_add(now.all.saturating_sub(before.all));
+            rounds.counted = rounds.counted.saturating_add(now.counted.saturating_sub(before.counted));
         }
     }
 
@@ -191,18 +203,24 @@ impl Prover<'_> {
             return Ok(false);
         }
         let bounded = found.bounded || machine_bounds(&found.state, &path.state);
+        let before = found.rounds();
         let keeps = |ranking: &Ranking| {
             value_at(&path.state, ranking.location).map(Value::progress).is_some_and(|moved| {
                 moved.base == ranking.base && if ranking.up { moved.low > 0 } else { moved.high < 0 }
             })
         };
-        if !bounded {
-            let ranking: Vec<Ranking> = found.ranking.iter().copied().filter(keeps).collect();
-            let trips = found.trips;
-            if ranking.is_empty() || trips > MAX_TRIPS {
-                return Err(self.endless(path.insn));
-            }
-            self.instances[instance as usize].ranking = ranking;
+        let found = &mut self.instances[instance as usize];
+        found.ranking.retain(keeps);
+        let (now, trips) = (found.rounds(), found.trips());
+        // What moves evenly is bounded by the rounds of one that moves in one direction; the machine's own bound says nothing of it.
+        if bounded && found.ranking.is_empty() && found.relies_on_entry() {
+            return Ok(false);
+        }
+        if !bounded && trips > MAX_TRIPS {
+            return Err(self.endless(path.insn));
+        }
+        if let Some(active) = path.loops.last() {
+            self.count_rounds(active.which, &before, &now);
         }
         self.note_way_back(path.node, instance);
         Ok(true)

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nonna_testkit::engines::{Tried, try_plain};
-use nonna_testkit::machine::generate;
+use nonna_testkit::machine::{generate, generate_walks};
 use nonna_testkit::mutation::mutate;
 
 /// Seeds of programs that were once accepted and should not have been, that an engine fell over, or whose proof had no end.
@@ -59,16 +59,27 @@ fn watch_over(at_work: &'static AtomicU64) {
     });
 }
 
-/// A program, whole or with slips in it.
-fn try_one(seed: u64, is_changed: bool) -> Tried {
+/// What is made of a seed.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Whole,
+    /// The same with slips in it.
+    Changed,
+    /// With loops that are entered in two ways.
+    Walks,
+}
+
+fn try_one(seed: u64, kind: Kind) -> Tried {
     let memory_bytes = MEMORIES[(seed % 4) as usize];
-    let mut insns = generate(seed, memory_bytes as u32);
-    if is_changed {
+    let mut insns = match kind {
+        Kind::Whole | Kind::Changed => generate(seed, memory_bytes as u32),
+        Kind::Walks => generate_walks(seed, memory_bytes as u32),
+    };
+    if matches!(kind, Kind::Changed) {
         mutate(&mut insns, seed);
     }
     let memories: Vec<Vec<u8>> = (0..RUNS).map(|round| bytes(seed ^ round << 40, memory_bytes)).collect();
-    try_plain(&insns, &memories)
-        .unwrap_or_else(|broken| panic!("NONNA_SEED={seed}, changed: {is_changed}: {broken}"))
+    try_plain(&insns, &memories).unwrap_or_else(|broken| panic!("NONNA_SEED={seed}, {kind:?}: {broken}"))
 }
 
 #[test]
@@ -88,9 +99,9 @@ fn accepted_programs_never_fault() {
             break;
         }
         AT_WORK.store(seed, Ordering::Relaxed);
-        for is_changed in [false, true] {
+        for kind in [Kind::Whole, Kind::Changed, Kind::Walks] {
             n_programs += 1;
-            match try_one(seed, is_changed) {
+            match try_one(seed, kind) {
                 Tried::Ran => n_ran += 1,
                 Tried::TooLong => n_too_long += 1,
                 Tried::Refused => n_refused += 1,

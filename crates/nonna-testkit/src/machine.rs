@@ -4,6 +4,8 @@
 //! and then without one. Whether a program is safe nobody knows here: a verifier says so, and a machine that checks
 //! every access is its judge.
 
+mod walk;
+
 use nonna_bpf::{AluOp, AtomicOp, Callee, Endian, Insn, JumpOp, MemSize, Operand, Reg, Width};
 
 use crate::programs::Dice;
@@ -48,9 +50,18 @@ pub(crate) const CONDITIONS: [JumpOp; 11] = [
 
 /// The program of a seed, for a machine with `memory_bytes` bytes behind `r1`.
 pub fn generate(seed: u64, memory_bytes: u32) -> Vec<Insn> {
+    write(seed, memory_bytes, false)
+}
+
+/// The same, with loops that are entered in two ways: another program for each seed.
+pub fn generate_walks(seed: u64, memory_bytes: u32) -> Vec<Insn> {
+    write(seed, memory_bytes, true)
+}
+
+fn write(seed: u64, memory_bytes: u32, walks: bool) -> Vec<Insn> {
     let mut dice = Dice::new(seed);
     let careful = dice.pick(&[2, 8, 40]);
-    let mut writer = Writer { dice, insns: Vec::new(), memory_bytes, careful, depth: 0 };
+    let mut writer = Writer { dice, insns: Vec::new(), memory_bytes, careful, depth: 0, walks };
     writer.begin();
     let n_parts = 2 + writer.dice.below(10);
     for _ in 0..n_parts {
@@ -66,6 +77,8 @@ struct Writer {
     /// One check in so many is left out or is wrong.
     careful: u32,
     depth: u32,
+    /// Whether loops walk memory from more than one place.
+    walks: bool,
 }
 
 fn mov(dst: Reg, src: Operand) -> Insn {
@@ -165,6 +178,9 @@ impl Writer {
     }
 
     fn part(&mut self) {
+        if self.walks && self.depth < 2 && self.dice.once_in(3) {
+            return self.walk();
+        }
         match self.dice.below(16) {
             0..=3 => self.calculate(),
             4..=6 => self.index(MEMORY, i64::from(self.memory_bytes)),
@@ -422,7 +438,7 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
-    use super::generate;
+    use super::{generate, generate_walks};
 
     #[test]
     fn programs_encode_and_are_those_of_their_seed() {
@@ -430,6 +446,7 @@ mod tests {
             let insns = generate(seed, 64);
             assert!(nonna_bpf::encode(&insns).is_ok(), "seed {seed}");
             assert_eq!(insns, generate(seed, 64));
+            assert!(nonna_bpf::encode(&generate_walks(seed, 64)).is_ok(), "seed {seed}");
         }
     }
 }

@@ -13,7 +13,13 @@ use nonna_testkit::machine::{generate, generate_walks};
 use nonna_testkit::mutation::mutate;
 
 /// Seeds of programs that were once accepted and should not have been, that an engine fell over, or whose proof had no end.
-const PAST: [u64; 4] = [7_005_988_460, 5_692_650_334_449_969, 12_124_026_638_389_261, 2_458_571_904_280_221];
+const PAST: [u64; 5] = [
+    7_005_988_460,
+    5_692_650_334_449_969,
+    12_124_026_638_389_261,
+    2_458_571_904_280_221,
+    10_156_434_775_911_576,
+];
 /// Programs where nothing else is said; a development build does them in some seconds.
 const PROGRAMS: u64 = 5_000;
 const MEMORIES: [usize; 4] = [64, 8, 33, 0];

@@ -193,3 +193,12 @@ fn a_value_that_wraps_does_not_count_the_rounds() {
     let text = "r4 = 40000\nr2 = 16\nr4 -= 4\nw2 += -1\nif w4 s> 0 goto -3\nr0 = 0\nexit";
     assert!(rounds(text) >= 30_000, "{} instructions", rounds(text));
 }
+
+#[test]
+fn a_bound_that_does_not_come_round_is_no_bound() {
+    // Every byte of the stack is above 1, so seven rounds lead from 6 to -1; what is known after two of them must not hold it at 0.
+    let text = "*(u64 *)(r10 -64) = -64\n*(u64 *)(r10 -56) = -56\n*(u64 *)(r10 -48) = -48\n*(u64 *)(r10 -40) = -40\nr2 = 0\nr7 = 6\n\
+                r8 = r10\nr8 += -64\nr8 += r7\nr0 = *(u8 *)(r8 +0)\nr7 += -1\nif r0 > 1 goto +1\nr7 += 4\nr2 += 1\n\
+                if r2 < 7 goto -9\nif r7 <= 57 goto +1\nr0 = *(u8 *)(r7 +0)\nr0 = 0\nexit";
+    refused(text, "not-a-pointer");
+}

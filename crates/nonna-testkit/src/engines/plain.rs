@@ -99,6 +99,13 @@ pub fn try_plain(insns: &[Insn], memories: &[Vec<u8>]) -> Result<Tried, Broken> 
         if let (Some(_), Err(fault)) = (&verified, &judged.0) {
             return Err(broken(format!("accepted, and then {fault}, with {memory:02x?}")));
         }
+        // A run may exceed its budget by the piece of code that it is in when the budget ends.
+        if let (Some(most), Ok(finished)) = (most, &judged.0)
+            && finished.instructions > most
+        {
+            let taken = finished.instructions;
+            return Err(broken(format!("{taken} instructions, and {most} were proved, with {memory:02x?}")));
+        }
         let same = |name: &str, seen: Seen, counted: bool| {
             let is_same = match (&seen.0, &judged.0) {
                 (Ok(seen), Ok(judged)) if !counted => seen.result == judged.result,

@@ -29,21 +29,10 @@ pub(crate) fn set_whole(value: &mut Value, scalar: Scalar) {
     }
 }
 
-/// Makes a value's numbers those of another of its kind.
-pub(crate) fn replace_numbers(value: &mut Value, other: &Value) {
-    if std::mem::discriminant(value) != std::mem::discriminant(other) {
-        return;
-    }
-    let progress = value.progress();
-    match (&mut *value, other) {
-        (Value::Number(number), Value::Number(other)) => number.scalar = other.scalar,
-        (Value::Pointer(pointer), Value::Pointer(other)) if pointer.kind == other.kind => {
-            (pointer.offset, pointer.variable) = (other.offset, other.variable);
-        }
-        _ => {}
-    }
-    if let Some(place) = value.progress_mut() {
-        *place = progress;
+/// Takes from a value what it is known not to be.
+pub(crate) fn narrow(value: &mut Value, known: &Scalar) {
+    if let Some(both) = whole(value).and_then(|scalar| scalar.meet(known)) {
+        set_whole(value, both);
     }
 }
 

@@ -5,8 +5,8 @@ use nonna_bpf::Width;
 use super::super::place::{Location, set_whole, value_at, value_at_mut, whole};
 use super::super::state::State;
 use super::super::value::{Id, Progress, Value};
-use super::MAX_TRIPS;
 use super::guess::{Guess, Moves};
+use super::{Even, MAX_TRIPS};
 use crate::numbers::{Scalar, Stride};
 
 /// Adds what a walk showed of how values move. Of a guess that is too wide it says nothing if a value got lost: it may have
@@ -76,12 +76,13 @@ pub(super) fn bound_even_values(guess: &mut Guess, entry: &State) -> bool {
         let (Some(first), Some(known)) = (whole(first), whole(head)) else { continue };
         let Some(reached) = reached(&first, moved, trips) else { continue };
         let Some(both) = known.meet(&reached).filter(|both| *both != known) else { continue };
-        found.push((*location, moved.low, moved.high, both));
+        let (low, high) = (moved.low, moved.high);
+        found.push((Even { location: *location, low, high, reached }, both));
     }
-    for (location, low, high, scalar) in &found {
-        guess.even.push((*location, *low, *high));
-        if let Some(value) = value_at_mut(&mut guess.state, *location) {
-            set_whole(value, *scalar);
+    for (even, both) in &found {
+        guess.even.push(*even);
+        if let Some(value) = value_at_mut(&mut guess.state, even.location) {
+            set_whole(value, *both);
         }
     }
     if found.is_empty() {

@@ -8,12 +8,12 @@ use super::super::Prover;
 use super::super::explore::{Active, Decision, Path, Scope};
 use super::super::failure::Failure;
 use super::super::links::Renaming;
-use super::super::place::{Location, locations, progress_at, replace_numbers, value_at, value_at_mut};
+use super::super::place::{Location, locations, progress_at, set_whole, value_at, value_at_mut};
 use super::super::state::State;
 use super::super::step::Callback;
 use super::super::value::{Id, Merge, Progress, Value};
 use super::bounds::{bound_even_values, note_moves};
-use super::{Instance, InstanceIdx};
+use super::{Even, Instance, InstanceIdx};
 
 /// Walks of a loop's body before its guess is taken as it is.
 const MAX_PASSES: usize = 14;
@@ -29,7 +29,7 @@ const THRESHOLD_PASSES: usize = 9;
 pub(super) struct Guess {
     pub(super) state: State,
     pub(super) moves: Moves,
-    pub(super) even: Vec<(Location, i64, i64)>,
+    pub(super) even: Vec<Even>,
     /// The value by which `even` is bounded.
     pub(super) ranking: Option<Location>,
 }
@@ -98,13 +98,19 @@ impl Prover<'_> {
         }
         let mut guess = Guess { state, moves, even: Vec::new(), ranking: None };
         self.tighten(path, which, depth, callback, &mut guess)?;
-        if bound_even_values(&mut guess, entry) {
+        if bound_even_values(&mut guess, entry) && !self.tighten(path, which, depth, callback, &mut guess)? {
+            // What was known besides does not come round.
+            for even in &guess.even {
+                if let Some(value) = value_at_mut(&mut guess.state, even.location) {
+                    set_whole(value, even.reached);
+                }
+            }
             self.tighten(path, which, depth, callback, &mut guess)?;
         }
         Ok(guess)
     }
 
-    /// Takes back what widening gave too freely: what enters and what comes round is enough.
+    /// Takes back what widening gave too freely: what enters and what comes round is enough. Whether the guess held at all.
     pub(super) fn tighten(
         &mut self,
         path: &Path,
@@ -112,11 +118,11 @@ impl Prover<'_> {
         depth: usize,
         callback: Option<&Callback>,
         guess: &mut Guess,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let uninitialized = self.environment.uninitialized_stack;
         let views = self.views(path, false);
         let mut tried = guess.state.clone();
-        for _ in 0..3 {
+        for pass in 0..3 {
             let (backs, bases) = self.round(path, &tried, which, depth, callback)?;
             let alike: Vec<State> = backs.into_iter().filter(|back| back.same_shape(&tried)).collect();
             note_moves(&mut guess.moves, &bases, &alike, false);
@@ -125,41 +131,28 @@ impl Prover<'_> {
             let mut holds = true;
             for back in &alike {
                 let mut back = back.clone();
-                for (location, low, high) in &guess.even {
-                    let base = bases.iter().find(|(place, _)| place == location).map(|(_, base)| *base);
-                    let moved = value_at(&back, *location).map_or_else(Progress::default, Value::progress);
-                    let fits = Some(moved.base) == base && *low <= moved.low && moved.high <= *high;
-                    if fits
-                        && let (Some(value), Some(place)) =
-                            (value_at(&tried, *location).copied(), value_at_mut(&mut back, *location))
-                    {
-                        replace_numbers(place, &value);
+                for even in &guess.even {
+                    if let Some((_, base)) = bases.iter().find(|(place, _)| *place == even.location) {
+                        even.narrow(&mut back, *base);
                     }
                 }
                 holds &= tried.covers(&back, &views, uninitialized, &mut renaming);
                 joined = joined.merge(&back, Merge::Join, uninitialized, &mut self.fresh);
             }
             if !holds {
-                return Ok(());
+                return Ok(pass > 0);
             }
             guess.state = tried.clone();
             if alike.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
             joined.forget_new_progress(&path.state);
-            for (location, ..) in &guess.even {
-                if let (Some(value), Some(place)) =
-                    (value_at(&guess.state, *location).copied(), value_at_mut(&mut joined, *location))
-                {
-                    replace_numbers(place, &value);
-                }
-            }
             if joined.covers(&tried, &views, uninitialized, &mut renaming) {
-                return Ok(());
+                return Ok(true);
             }
             tried = joined;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Walks one round from a state; yields the states that come round, and the names of the values at the head.

@@ -17,9 +17,10 @@ use super::failure::Failure;
 use super::links::Renaming;
 use super::state::{Content, State};
 use super::value::{Id, Merge, Progress, Value};
+use crate::numbers::Scalar;
 use crate::slugs;
 
-use super::place::{Location, locations, progress_at, replace_numbers, value_at, value_at_mut};
+use super::place::{Location, locations, narrow, progress_at, value_at, value_at_mut};
 use guess::Guess;
 
 pub(crate) type InstanceIdx = u32;
@@ -41,13 +42,26 @@ struct Ranking {
     trips: u128,
 }
 
-/// A value that moves by so much each round.
+/// A value that moves by so much each round, without wrapping.
 #[derive(Debug, Clone, Copy)]
 struct Even {
     location: Location,
-    base: Id,
     low: i64,
     high: i64,
+    /// What it can be after as many rounds as there are: true by their number, whatever the rounds are seen to do.
+    reached: Scalar,
+}
+
+impl Even {
+    /// Narrows the value at the end of a round to what it can have reached, if it moved so since the head, where it was named `base`.
+    fn narrow(&self, back: &mut State, base: Id) {
+        let moved = value_at(back, self.location).map(Value::progress);
+        let fits =
+            moved.is_some_and(|moved| moved.base == base && self.low <= moved.low && moved.high <= self.high);
+        if fits && let Some(value) = value_at_mut(back, self.location) {
+            narrow(value, &self.reached);
+        }
+    }
 }
 
 /// A state at the head of a loop that is to cover all rounds.
@@ -57,7 +71,8 @@ pub(crate) struct Instance {
     state: State,
     /// What may show that the rounds end, so far.
     ranking: Vec<Ranking>,
-    even: Vec<Even>,
+    /// What moves evenly, with the names that it has at the head.
+    even: Vec<(Even, Id)>,
     /// The values that change in the loop, by their names at its head.
     changing: Vec<Id>,
     /// The machine bounds the rounds.
@@ -114,9 +129,7 @@ impl Prover<'_> {
             *progress = Progress { base, ..Progress::default() };
             changing.push(base);
             let Some(moved) = moved else { continue };
-            if let Some((_, low, high)) = guess.even.iter().find(|(place, ..)| place == location) {
-                even.push(Even { location: *location, base, low: *low, high: *high });
-            }
+            even.extend(guess.even.iter().find(|even| even.location == *location).map(|even| (*even, base)));
             if let Some(trips) = guess.trips_by(*location, *moved) {
                 ranking.push(Ranking { location: *location, base, up: moved.low > 0, trips });
             }
@@ -177,15 +190,8 @@ impl Prover<'_> {
     pub(crate) fn close(&mut self, path: &Path, instance: InstanceIdx) -> Result<bool, Failure> {
         let found = &self.instances[instance as usize];
         let mut back = path.state.clone();
-        for even in &found.even {
-            let moved = value_at(&back, even.location).map(Value::progress);
-            let fits = moved.is_some_and(|moved| {
-                moved.base == even.base && even.low <= moved.low && moved.high <= even.high
-            });
-            let Some(value) = value_at(&found.state, even.location).copied() else { continue };
-            if fits && let Some(place) = value_at_mut(&mut back, even.location) {
-                replace_numbers(place, &value);
-            }
+        for (even, base) in &found.even {
+            even.narrow(&mut back, *base);
         }
         let views = self.views(path, false);
         let mut renaming = Renaming::new(&self.terms);

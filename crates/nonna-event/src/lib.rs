@@ -12,7 +12,7 @@ mod schema;
 pub use decode::{DecodeError, Decoder, RawRecord};
 pub use drops::{DROPS_MAP_NAME, DropReason};
 pub use event::{Event, Text, Value, escape};
-pub use names::{NameSet, Named};
+pub use names::{COMPAT_CALLS, NameSet, Named};
 pub use schema::{
     ARGS_MAX_BYTES, EventSchema, Field, FieldType, PATH_MAX_BYTES, RACY_BIT, RECORD_HEADER_BYTES,
     RECORD_MAX_BYTES, RecordLayout, Ring, VARIABLE_DESCRIPTOR_BYTES,

@@ -3,6 +3,8 @@
 //! Each set is a `const` table, so that a sensor, the JSON and the documentation spell a value the same way. The
 //! numbers are the kernel's on this processor, by way of `libc` where it has them.
 
+use syscalls::{x86, x86_64};
+
 /// A set of named numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum NameSet {
@@ -36,7 +38,12 @@ pub enum NameSet {
     FileMode,
     /// Kinds of files, from the upper bits of the mode (inode(7)).
     FileType,
+    /// System calls by number; those of 32-bit programs from [`COMPAT_CALLS`] on.
+    SystemCall,
 }
+
+/// Added to the numbers of system calls that 32-bit programs make: theirs are others.
+pub const COMPAT_CALLS: u64 = 1024;
 
 /// A number with its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +79,7 @@ impl NameSet {
         NameSet::BpfProgramType,
         NameSet::FileMode,
         NameSet::FileType,
+        NameSet::SystemCall,
     ];
 
     /// The function that a script calls to give a number these names.
@@ -92,6 +100,7 @@ impl NameSet {
             NameSet::BpfProgramType => "bpf_program_type",
             NameSet::FileMode => "file_mode",
             NameSet::FileType => "file_type",
+            NameSet::SystemCall => "system_call",
         }
     }
 
@@ -130,6 +139,7 @@ impl NameSet {
             NameSet::CloneFlags => bits(CLONE_FLAGS, number),
             NameSet::MountFlags => bits(MOUNT_FLAGS, number),
             NameSet::FileType => Named::One(by_number(FILE_TYPES, number & 0xf000)),
+            NameSet::SystemCall => Named::One(system_call(number)),
             NameSet::Errno => Named::One(by_number(ERRNOS, number)),
             NameSet::Signal => Named::One(by_number(SIGNALS, number)),
             NameSet::AddressFamily => Named::One(by_number(ADDRESS_FAMILIES, number)),
@@ -140,6 +150,13 @@ impl NameSet {
 }
 
 type Table = &'static [(u64, &'static str)];
+
+fn system_call(number: u64) -> Option<&'static str> {
+    match number.checked_sub(COMPAT_CALLS) {
+        None => x86_64::Sysno::new(usize::try_from(number).ok()?).map(|call| call.name()),
+        Some(number) => x86::Sysno::new(usize::try_from(number).ok()?).map(|call| call.name()),
+    }
+}
 
 fn by_number(table: Table, number: u64) -> Option<&'static str> {
     table.iter().find(|(n, _)| *n == number).map(|(_, name)| *name)

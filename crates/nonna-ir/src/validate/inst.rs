@@ -220,7 +220,8 @@ impl InstCheck<'_> {
         match inst {
             Inst::Arg { index } => {
                 let most = match hook {
-                    Hook::Syscall { .. } => 6,
+                    // The last is the call's number.
+                    Hook::Syscall { .. } => 7,
                     _ => 12,
                 };
                 self.allowed("the index of the argument", *index, *index < most);

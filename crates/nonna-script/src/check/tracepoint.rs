@@ -15,6 +15,8 @@ use crate::types::{Shape, Space, Type, c_shape, integer_type, split_c_name};
 
 /// First byte of a system call's arguments in the record of its entry (kernel/trace/trace_syscalls.c).
 const SYSCALL_ARGS_AT: u32 = 16;
+/// What follows a system call's arguments: its number, and that of a 32-bit call with 1,024 more.
+const SYSCALL_NUMBER: u8 = 6;
 
 impl Checker<'_> {
     pub(super) fn argument(&mut self, name: &Name, args_span: Span, span: Span) -> Expr {
@@ -67,6 +69,9 @@ impl Checker<'_> {
     ) -> Expr {
         if name.text == "ret" && phase == SyscallPhase::Exit {
             return Expr::new(ExprKind::Builtin(Builtin::Return), Type::I64, span);
+        }
+        if name.text == "__syscall_nr" {
+            return Expr::new(ExprKind::Builtin(Builtin::Arg(SYSCALL_NUMBER)), Type::U64, span);
         }
         let field = find(format, &name.text).filter(|field| field.offset >= SYSCALL_ARGS_AT);
         let Some(field) = field else { return self.no_argument(name) };

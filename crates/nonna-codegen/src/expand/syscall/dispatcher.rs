@@ -1,6 +1,7 @@
 //! The program in front of the functions of one phase.
 
 use nonna_bpf::{Hook, MemSize, SyscallPhase};
+use nonna_event::COMPAT_CALLS;
 use nonna_ir::{
     BinaryOp, Block, CompareOp, DataId, FuncId, Function, FunctionBuilder, FunctionKind, Inst, KernelField,
     Slot, Type, Value,
@@ -9,14 +10,16 @@ use nonna_ir::{
 use super::super::Expander;
 use super::super::shorthand::Shorthand;
 use super::super::words;
-use super::numbers::{Numbers, SOCKETCALL};
-use super::{MAX_ARGS, SYSCALL_WANTED_COMPAT, SYSCALL_WANTED_NATIVE, Sensor, TABLE_ENTRIES};
+use super::numbers::{Numbers, SOCKETCALL, native_socket_call};
+use super::{MAX_ARGS, N_WORDS, SYSCALL_WANTED_COMPAT, SYSCALL_WANTED_NATIVE, Sensor, TABLE_ENTRIES};
 use crate::CodegenError;
 
 const NEEDED_FOR: &str = "system calls";
 
 /// `TS_COMPAT`: the task is in a 32-bit system call (arch/x86/include/asm/thread_info.h).
 const TS_COMPAT: i64 = 2;
+/// Where the call's number lies behind its arguments.
+const NUMBER_AT: u32 = MAX_ARGS as u32 * 8;
 /// Registers of arguments in 64-bit calls, by their names in `pt_regs` (arch/x86/include/asm/syscall.h).
 const NATIVE_REGISTERS: [&str; MAX_ARGS as usize] = ["di", "si", "dx", "r10", "r8", "r9"];
 /// Registers of arguments in 32-bit calls.
@@ -34,6 +37,8 @@ pub struct Dispatcher {
     /// Positions of arguments that somebody reads, with their registers.
     native: Vec<(u32, KernelField)>,
     compat: Vec<(u32, KernelField)>,
+    /// Whether somebody reads the call's number.
+    reads_number: bool,
     /// Registers of `socketcall`: what to do, and where its arguments are.
     socketcall: (KernelField, KernelField),
     args: Slot,
@@ -60,12 +65,12 @@ struct Call {
 }
 
 impl Dispatcher {
-    /// Prepares the dispatcher of a phase whose functions read these arguments.
+    /// Prepares the dispatcher of a phase whose functions read these words of a call.
     pub fn new(
         x: &Expander<'_>,
         phase: SyscallPhase,
         table: DataId,
-        args_used: &[bool; MAX_ARGS as usize],
+        words_used: &[bool; N_WORDS as usize],
     ) -> Result<Self, CodegenError> {
         x.expect_structs(&["pt_regs", "task_struct"]);
         let (name, event) = match phase {
@@ -75,12 +80,12 @@ impl Dispatcher {
         let kind = FunctionKind::Program { hook: Hook::RawTracepoint { event: event.to_owned() } };
         let mut b = FunctionBuilder::new(name, kind, &[], Type::Int);
         let done = b.new_block();
-        let args = b.slot(u32::from(MAX_ARGS) * 8, 8);
+        let args = b.slot(u32::from(N_WORDS) * 8, 8);
         let register = |name| x.member("pt_regs", name, NEEDED_FOR);
         let registers = |names: [&'static str; MAX_ARGS as usize]| {
             (0u32..)
                 .zip(names)
-                .filter(|&(position, _)| args_used[position as usize])
+                .filter(|&(position, _)| words_used[position as usize])
                 .map(|(position, name)| Ok((position, register(name)?)))
                 .collect::<Result<Vec<_>, CodegenError>>()
         };
@@ -94,6 +99,7 @@ impl Dispatcher {
             number: register("orig_ax")?,
             native: registers(NATIVE_REGISTERS)?,
             compat: registers(COMPAT_REGISTERS)?,
+            reads_number: words_used[usize::from(MAX_ARGS)],
             socketcall: (register(COMPAT_REGISTERS[0])?, register(COMPAT_REGISTERS[1])?),
             args,
             done,
@@ -143,6 +149,9 @@ impl Dispatcher {
             let value = self.b.load_kernel(call.regs, register, Type::Int);
             self.b.put(args, position * 8, MemSize::DW, value);
         }
+        if self.reads_number {
+            self.b.put(args, NUMBER_AT, MemSize::DW, call.index);
+        }
         let cases = self.cases(sensors, |numbers| &numbers.native);
         self.dispatch(call.index, &cases);
     }
@@ -155,6 +164,10 @@ impl Dispatcher {
             let value = self.b.load_kernel(call.regs, register, Type::Int);
             let value = self.b.extend(value, 32, false);
             self.b.put(args, position * 8, MemSize::DW, value);
+        }
+        if self.reads_number {
+            let number = self.b.op(BinaryOp::Or, call.index, COMPAT_CALLS as i64);
+            self.b.put(args, NUMBER_AT, MemSize::DW, number);
         }
         let mut cases = self.cases(sensors, |numbers| &numbers.compat);
         let socket_cases = self.cases(sensors, |numbers| &numbers.socketcall);
@@ -190,7 +203,18 @@ impl Dispatcher {
             let value = self.b.inst(load, Type::Int);
             self.b.put(args, position * 8, MemSize::DW, value);
         }
-        self.dispatch(what, cases);
+        let blocks: Vec<(u32, Block)> = cases.iter().map(|case| (case.number, case.block)).collect();
+        self.choose(what, &blocks);
+        for case in cases {
+            self.b.switch_to(case.block);
+            if self.reads_number {
+                let args = self.b.slot_address(self.args);
+                let number = self.b.iconst(native_socket_call(case.number));
+                self.b.put(args, NUMBER_AT, MemSize::DW, number);
+            }
+            self.call_functions(&case.functions);
+            self.b.jump(self.done, &[]);
+        }
     }
 
     /// Goes on only where the table's byte has the bit.

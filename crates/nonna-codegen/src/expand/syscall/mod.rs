@@ -23,6 +23,8 @@ use numbers::Numbers;
 const TABLE_ENTRIES: u32 = 512;
 /// Arguments of a system call.
 const MAX_ARGS: u8 = 6;
+/// What a function can read of a call: its arguments, and then its number. That of a 32-bit call is 1,024 more.
+const N_WORDS: u8 = MAX_ARGS + 1;
 /// The global variable that switches system call sensors on and off: one byte for each number below 512, a sum of
 /// [`SYSCALL_WANTED_NATIVE`] and [`SYSCALL_WANTED_COMPAT`]. User space may change it at any time.
 pub const fn syscall_table_name(phase: SyscallPhase) -> &'static str {
@@ -65,13 +67,13 @@ impl Expander<'_> {
             if sensors.is_empty() {
                 continue;
             }
-            let mut args_used = [false; MAX_ARGS as usize];
+            let mut words_used = [false; N_WORDS as usize];
             for sensor in &sensors {
                 let function = &mut self.module.functions[sensor.function];
-                sensor::become_function(function, phase, &mut args_used)?;
+                sensor::become_function(function, phase, &mut words_used)?;
             }
             let table = self.syscall_table(phase, &sensors);
-            let program = Dispatcher::new(self, phase, table, &args_used)?.build(&sensors);
+            let program = Dispatcher::new(self, phase, table, &words_used)?.build(&sensors);
             self.module.functions.push(program);
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use nonna_event::COMPAT_CALLS;
 use syscalls::{x86, x86_64};
 
 /// The number of `socketcall` in 32-bit processes.
@@ -30,6 +31,13 @@ const SOCKET_CALLS: &[(&str, u32)] = &[
     ("recvmmsg", 19),
     ("sendmmsg", 20),
 ];
+
+/// The number that a call made through `socketcall` has in 64-bit processes; `socketcall`'s own for `send` and `recv`, which they lack.
+pub fn native_socket_call(what: u32) -> i64 {
+    let name = SOCKET_CALLS.iter().find(|(_, number)| *number == what).map(|(name, _)| *name);
+    let native = name.and_then(|name| x86_64::Sysno::from_str(name).ok());
+    native.map_or(i64::from(SOCKETCALL) | COMPAT_CALLS as i64, |call| call as i64)
+}
 
 /// Under which numbers one system call goes.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use nonna_diag::Span;
 use nonna_ir::{Function, FunctionBuilder, FunctionKind, Inst, InstData, Region, Type, Value};
 use rustc_hash::FxHashMap;
 
-use super::MAX_ARGS;
+use super::N_WORDS;
 use crate::CodegenError;
 
 /// Types of the parameters: the context, the arguments in memory and, on return, the result.
@@ -21,7 +21,7 @@ fn parameters(phase: SyscallPhase) -> Vec<Type> {
 pub fn become_function(
     function: &mut Function,
     phase: SyscallPhase,
-    args_used: &mut [bool; MAX_ARGS as usize],
+    words_used: &mut [bool; N_WORDS as usize],
 ) -> Result<(), CodegenError> {
     let nothing = FunctionBuilder::new("", FunctionKind::Subprogram, &[], Type::Int).finish();
     let mut program = std::mem::replace(function, nothing);
@@ -47,7 +47,7 @@ pub fn become_function(
                     false
                 }
                 _ => {
-                    refused = refused.take().or_else(|| read_argument(data, params[1], args_used));
+                    refused = refused.take().or_else(|| read_argument(data, params[1], words_used));
                     true
                 }
             }
@@ -65,11 +65,11 @@ pub fn become_function(
 fn read_argument(
     data: &mut InstData,
     args: Value,
-    args_used: &mut [bool; MAX_ARGS as usize],
+    words_used: &mut [bool; N_WORDS as usize],
 ) -> Option<(String, Option<Span>)> {
     match data.inst {
-        Inst::Arg { index } if index < MAX_ARGS => {
-            args_used[usize::from(index)] = true;
+        Inst::Arg { index } if index < N_WORDS => {
+            words_used[usize::from(index)] = true;
             let offset = i32::from(index) * 8;
             data.inst = Inst::Load { pointer: args, offset, size: MemSize::DW, signed: false };
             None

@@ -7,12 +7,13 @@ use std::collections::HashMap;
 
 use nonna_diag::{Diagnostic, Span};
 
-use super::fact::{FieldArgument, FieldUse};
+use super::fact::FieldUse;
+use super::output::Output;
 use super::test::Test;
 use super::values;
 use crate::condition::{Check, FieldName, Operand, Operator, Right};
 use crate::event_types::{EventType, EventTypes};
-use crate::fields::{self, Argument, FieldType, Origin};
+use crate::fields::{self, FieldType, Origin};
 use crate::load::{Collection, Rule};
 use crate::resolve::{MacroIdx, Resolution, Resolved};
 use crate::slugs;
@@ -48,6 +49,7 @@ pub(super) struct Code {
     pub(super) root: NodeIdx,
     /// The types of events that it can hold for.
     pub(super) types: EventTypes,
+    pub(super) output: Output,
 }
 
 /// Code for many rules.
@@ -111,7 +113,9 @@ impl Compiler<'_> {
         self.warn_of_types(rule, &made);
         if rule.enabled {
             self.warn_of_unavailable(rule);
-            self.program.rules.push(Code { rule: place, root: made.node, types: made.holds });
+            let (output, wrong) = Output::new(&rule.output);
+            self.diagnostics.extend(wrong);
+            self.program.rules.push(Code { rule: place, root: made.node, types: made.holds, output });
         }
     }
 
@@ -315,40 +319,19 @@ impl Compiler<'_> {
 
     /// The field of a name, if there is one and its argument fits.
     fn field(&mut self, name: &FieldName) -> Option<FieldUse> {
-        let Some((field, key)) = fields::find(&name.text) else {
-            self.diagnostics.push(unknown_field(name));
-            return None;
-        };
-        if field.origin == Origin::Unavailable {
-            self.unavailable.push((field.name, name.span));
+        match FieldUse::find(name) {
+            Ok((found, warning)) => {
+                self.diagnostics.extend(warning);
+                if found.field.origin == Origin::Unavailable {
+                    self.unavailable.push((found.field.name, name.span));
+                }
+                Some(found)
+            }
+            Err(wrong) => {
+                self.diagnostics.push(*wrong);
+                None
+            }
         }
-        if let Some(instead) = field.deprecated {
-            let message = format!("`{}` should not be used any more", field.name);
-            let diagnostic = Diagnostic::new(&slugs::OLD_FIELD, message).label(name.span, "here");
-            self.diagnostics.push(diagnostic.help(instead));
-        }
-        let written = name.argument.as_ref().map(|found| String::from_utf8_lossy(&found.bytes).into_owned());
-        let argument = match (field.argument, written.or_else(|| key.map(str::to_owned))) {
-            (Argument::None, None) | (Argument::OptionalIndex | Argument::OptionalKey, None) => None,
-            (Argument::Index | Argument::OptionalIndex, Some(text)) => match text.parse() {
-                Ok(index) => Some(FieldArgument::Index(index)),
-                Err(_) => return self.bad_argument(name, &format!("`{text}` is no number")),
-            },
-            (Argument::Key | Argument::OptionalKey, Some(text)) => Some(match text.parse() {
-                Ok(index) => FieldArgument::Index(index),
-                Err(_) => FieldArgument::Key(text),
-            }),
-            (Argument::None, Some(_)) => return self.bad_argument(name, "it takes nothing in brackets"),
-            (Argument::Index, None) => return self.bad_argument(name, "it needs a number in brackets"),
-            (Argument::Key, None) => return self.bad_argument(name, "it needs a name in brackets"),
-        };
-        Some(FieldUse { field, argument })
-    }
-
-    fn bad_argument(&mut self, name: &FieldName, why: &str) -> Option<FieldUse> {
-        let message = format!("`{}` is used wrongly: {why}", name.text);
-        self.diagnostics.push(Diagnostic::new(&slugs::BAD_FIELD_ARGUMENT, message).label(name.span, "here"));
-        None
     }
 }
 
@@ -363,15 +346,6 @@ impl std::fmt::Debug for Written<'_> {
             Right::List(values) => values.iter().try_for_each(|value| write!(f, " {:?}", value.bytes)),
             Right::Nothing | Right::Name(_) | Right::Operand(_) => Ok(()),
         }
-    }
-}
-
-fn unknown_field(name: &FieldName) -> Diagnostic {
-    let message = format!("there is no field `{}`", name.text);
-    let diagnostic = Diagnostic::new(&slugs::UNKNOWN_RULE_FIELD, message).label(name.span, "here");
-    match fields::nearest_to(&name.text) {
-        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-        None => diagnostic.help("look at how other rules name what you want to compare"),
     }
 }
 

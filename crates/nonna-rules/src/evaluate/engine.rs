@@ -7,6 +7,7 @@ use nonna_diag::Diagnostic;
 
 use super::compile::{Node, NodeIdx, Program, SlotIdx, compile};
 use super::fact::{Fact, Facts};
+use super::output::Output;
 use crate::condition::Operator;
 use crate::event_types::{EventType, EventTypes};
 use crate::load::Collection;
@@ -29,7 +30,7 @@ pub enum Matching {
 /// Rules, ready to be asked.
 #[derive(Debug, Clone)]
 pub struct RuleSet {
-    program: Program,
+    pub(super) program: Program,
     /// The rules for each type, as places in the program, in the order of the files.
     by_type: std::collections::HashMap<EventType, Vec<u32>>,
 }
@@ -71,6 +72,19 @@ impl RuleSet {
     /// The types of events that some rule looks at.
     pub fn event_types(&self) -> EventTypes {
         self.program.rules.iter().fold(EventTypes::NONE, |all, code| all.or(code.types))
+    }
+
+    /// The rules with the types of events that each looks at.
+    pub fn rules(&self) -> impl Iterator<Item = (RuleIdx, EventTypes)> {
+        self.program
+            .rules
+            .iter()
+            .map(|code| (RuleIdx(u32::try_from(code.rule).unwrap_or(u32::MAX)), code.types))
+    }
+
+    /// What a rule says; `None` for rules that are not in use.
+    pub fn output(&self, rule: RuleIdx) -> Option<&Output> {
+        self.program.rules.iter().find(|code| code.rule == rule.0 as usize).map(|code| &code.output)
     }
 
     /// Calls `found` with the rules that an event fits, in the order of the files.

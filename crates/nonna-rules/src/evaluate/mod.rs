@@ -6,7 +6,10 @@
 mod compile;
 mod engine;
 mod fact;
+mod field_use;
 mod glob;
+mod necessary;
+mod output;
 mod paths;
 mod test;
 #[cfg(test)]
@@ -15,3 +18,5 @@ mod values;
 
 pub use engine::{Matching, RuleIdx, RuleSet, Scratch};
 pub use fact::{Fact, Facts, FieldArgument, FieldUse};
+pub use necessary::{Asked, Sides, Translate};
+pub use output::{Output, shown};

@@ -59,6 +59,11 @@ impl Accounts {
         self.users.names.get(&uid).cloned()
     }
 
+    /// Name of a group, shared with whoever keeps it.
+    pub fn shared_group(&self, gid: u32) -> Option<Arc<str>> {
+        self.groups.names.get(&gid).cloned()
+    }
+
     /// Name of a group.
     pub fn group(&self, gid: u32) -> Option<&str> {
         self.groups.names.get(&gid).map(AsRef::as_ref)

@@ -119,6 +119,11 @@ impl Agent {
         })
     }
 
+    /// Tells observations with all programs above theirs, as rules want them.
+    pub fn add_ancestors(&mut self) {
+        self.enricher.add_ancestors();
+    }
+
     /// Number of programs that run.
     pub fn n_programs(&self) -> usize {
         self.attached.loaded().programs().len()

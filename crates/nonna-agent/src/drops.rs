@@ -60,6 +60,11 @@ impl Drops {
         self.counts.values().sum()
     }
 
+    /// What was lost: events, programs, or empty where nobody knew its name yet.
+    pub fn lost(&self) -> impl Iterator<Item = &str> {
+        self.counts.keys().map(|(_, _, what)| what.as_str())
+    }
+
     /// `[{stage, count, reason, what}]`, as the last line of a run has it.
     pub fn json(&self) -> Value {
         let drop = |((stage, reason, what), count): (&(Stage, String, String), &u64)| json!({ "stage": stage.name(), "count": count, "reason": reason, "what": what });

@@ -47,6 +47,8 @@ pub struct Enricher {
     pub n_repeated: u64,
     /// Processes in the inventory after the last look for lost ends.
     n_after_sweep: usize,
+    /// Whether observations are told with all programs above theirs.
+    with_ancestors: bool,
 }
 
 impl Enricher {
@@ -74,6 +76,7 @@ impl Enricher {
             drops: Drops::new(),
             n_repeated: 0,
             n_after_sweep: 0,
+            with_ancestors: false,
         }
     }
 
@@ -87,6 +90,11 @@ impl Enricher {
         }
         out.extend(refined.drain(..).filter_map(|event| self.observe(event)));
         self.refined = refined;
+    }
+
+    /// Tells observations with all programs above theirs from now on.
+    pub fn add_ancestors(&mut self) {
+        self.with_ancestors = true;
     }
 
     /// Number of processes that are known.
@@ -196,6 +204,8 @@ impl Enricher {
             time: self.clock.time(time_ns(&event)),
             tid: event.unsigned(origin::TID).and_then(|tid| u32::try_from(tid).ok()),
             parent,
+            ancestors: if self.with_ancestors { self.inventory.ancestors(&process) } else { Vec::new() },
+            group: self.accounts.shared_group(process.gid),
             user: self.accounts.shared_user(process.uid),
             login_user: process.loginuid.and_then(|uid| self.accounts.shared_user(uid)),
             process,

@@ -203,6 +203,7 @@ impl Inventory {
             exec_id: ExecId { process: child, sequence },
             ppid: parent.exec_id.process.pid,
             parent: Some(parent.exec_id),
+            virtual_pid: None,
             ..Process::clone(&parent)
         });
         self.insert(Rc::clone(&process));
@@ -316,6 +317,9 @@ fn fill(process: &mut Process, event: &Event) {
                 let path = String::from_utf8_lossy(&bytes()).into_owned();
                 process.container = Container::from_cgroup_path(&path).map(Into::into);
             }
+            "virtual_pid" => process.virtual_pid = Some(id()),
+            "group" => process.group = Some(id()),
+            "session" => process.session = Some(id()),
             "exe_memfd" => process.exe_memfd = number() == Some(1),
             "exe_overlay_upper" => process.exe_overlay_upper = number() == Some(1),
             "namespaces.mnt" => process.namespaces[0] = id(),

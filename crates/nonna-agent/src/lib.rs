@@ -5,12 +5,14 @@
 
 pub mod accounts;
 mod agent;
+pub mod alert;
 pub mod clock;
 pub mod container;
 pub mod docs;
 pub mod drops;
 pub mod enrich;
 mod error;
+pub mod facts;
 pub mod inventory;
 pub mod observation;
 pub mod output;

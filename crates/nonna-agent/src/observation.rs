@@ -32,6 +32,10 @@ pub struct Observation {
     pub tid: Option<u32>,
     /// The program's parent, where it is known.
     pub parent: Option<Rc<Process>>,
+    /// The programs above, nearest first; empty where nobody asks for them.
+    pub ancestors: Vec<Rc<Process>>,
+    /// Name of the program's group.
+    pub group: Option<Arc<str>>,
     /// Name of the program's user.
     pub user: Option<Arc<str>>,
     /// Name of the user who logged in.

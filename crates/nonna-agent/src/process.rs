@@ -75,6 +75,12 @@ pub struct Process {
     pub exe_memfd: bool,
     /// The executable was written after its container's image was made (upper layer of an overlay).
     pub exe_overlay_upper: bool,
+    /// Process id as the process itself sees it, in its innermost pid namespace.
+    pub virtual_pid: Option<u32>,
+    /// Process group at the time of the exec, by the process id of its leader.
+    pub group: Option<u32>,
+    /// Session at the time of the exec, by the process id of its leader.
+    pub session: Option<u32>,
     /// Namespaces by inode number, in the order `mnt`, `pid`, `net`, `user`; 0 is unknown.
     pub namespaces: [u32; 4],
 }
@@ -101,6 +107,9 @@ impl Process {
             container: None,
             exe_memfd: false,
             exe_overlay_upper: false,
+            virtual_pid: None,
+            group: None,
+            session: None,
             namespaces: [0; 4],
         }
     }

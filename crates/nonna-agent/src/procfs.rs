@@ -70,6 +70,7 @@ impl Procfs {
         parse_status(&mut process, &read("status"));
         process.loginuid = read("loginuid").trim().parse().ok().filter(|&uid| uid != u32::MAX);
         process.tty = tty_name(stat.tty);
+        (process.group, process.session) = (Some(stat.group), Some(stat.session));
         if let Some(cgroups) = self.cgroups(pid) {
             (process.cgroup_id, process.container) = containers.of_running(&cgroups);
         }
@@ -126,6 +127,8 @@ impl Cgroups {
 struct Stat {
     name: Vec<u8>,
     ppid: u32,
+    group: u32,
+    session: u32,
     tty: u32,
     start_ticks: u64,
 }
@@ -141,6 +144,8 @@ fn parse_stat(bytes: &[u8]) -> Option<Stat> {
     Some(Stat {
         name,
         ppid: fields.get(1)?.parse().ok()?,
+        group: fields.get(2)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
         tty: fields.get(4)?.parse::<i32>().ok()?.cast_unsigned(),
         start_ticks: fields.get(19)?.parse().ok()?,
     })
@@ -154,6 +159,7 @@ fn parse_status(process: &mut Process, status: &str) {
         match key {
             "Uid" => (process.uid, process.euid) = (number(0), number(1)),
             "Gid" => process.gid = number(0),
+            "NSpid" => process.virtual_pid = numbers.last().and_then(|text| text.parse().ok()),
             "CapEff" => process.capabilities = u64::from_str_radix(value.trim(), 16).ok(),
             _ => {}
         }

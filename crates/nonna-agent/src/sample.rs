@@ -8,9 +8,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use nonna_event::{Event, EventSchema, Field, FieldType, Text, Value};
+use nonna_event::{COMPAT_CALLS, Event, EventSchema, Field, FieldType, NameSet, Named, Text, Value};
 
 use crate::container::{Container, ContainerRuntime};
+use crate::facts;
 use crate::observation::{Node, Observation};
 use crate::process::{ExecId, Process, ProcessId};
 
@@ -129,6 +130,8 @@ pub fn observation(schema: &EventSchema, marks: Marks) -> Observation {
         process: Rc::new(process),
         tid: Some(812),
         parent: Some(Rc::new(parent)),
+        ancestors: Vec::new(),
+        group: None,
         user: Some(Arc::clone(&user)),
         login_user: Some(user),
     }
@@ -150,6 +153,12 @@ fn marked(text: &str, (open, close): Marks) -> Vec<u8> {
     format!("{open}{text}{close}").into_bytes()
 }
 
+/// The number of the call that is most often told as this event.
+fn call_of(event: &str) -> u64 {
+    let name = facts::calls(event).first().copied();
+    (0..COMPAT_CALLS).find(|number| NameSet::SystemCall.names(*number) == Named::One(name)).unwrap_or(0)
+}
+
 fn value(event: &str, field: &Field, marks: Marks) -> Value {
     let name = field.name.as_str();
     let by_name =
@@ -168,6 +177,7 @@ fn value(event: &str, field: &Field, marks: Marks) -> Value {
         _ => 0,
     };
     match &field.field_type {
+        FieldType::Named { set: NameSet::SystemCall, .. } => Value::Unsigned(call_of(event)),
         FieldType::Signed { .. } if name == "result" && failed != 0 => Value::Signed(failed),
         FieldType::Unsigned { .. } | FieldType::Named { .. } => Value::Unsigned(number),
         FieldType::Signed { .. } => Value::Signed(number.cast_signed()),

@@ -54,6 +54,10 @@ pub enum Format {
     Json,
     /// SARIF 2.1.0, for diagnostics
     Sarif,
+    /// The JSON that Falco writes, for alerts of rules and for checks of rule files
+    Falco,
+    /// The lines that Falco writes, for alerts of rules
+    FalcoText,
 }
 
 /// When to use colours.
@@ -124,6 +128,12 @@ pub struct WatchArgs {
     /// Also tell when files below this path are read
     #[arg(long = "sensitive", value_name = "PATH")]
     pub sensitive: Vec<String>,
+    /// Tell only what fits these rules: Falco rule files, or folders of such
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub rules: Vec<PathBuf>,
+    /// Of the rules that an event fits tell all, and not only the first
+    #[arg(long, requires = "rules")]
+    pub all_matches: bool,
     /// Run these sensors instead of the ones inside
     #[arg(long, value_name = "FILE")]
     pub sensors: Vec<PathBuf>,

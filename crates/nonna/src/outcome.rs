@@ -85,7 +85,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// Writes diagnostics to standard error: for people, or one JSON object a line with `-f json`.
 pub fn show(diagnostics: &[Diagnostic], sources: &Sources, global: &Global) {
     let format = match global.format {
-        Format::Plain => {
+        Format::Plain | Format::Falco | Format::FalcoText => {
             nonna_diag::Format::Human { color: terminal::color_stderr(global), width: terminal::width() }
         }
         Format::Concise => nonna_diag::Format::Concise,

@@ -83,6 +83,9 @@ pub fn is_process_field(name: &str) -> bool {
             | "capabilities"
             | "cgroup"
             | "cgroup_id"
+            | "virtual_pid"
+            | "group"
+            | "session"
             | "exe_memfd"
             | "exe_overlay_upper"
             | "namespaces.mnt"
@@ -299,6 +302,9 @@ impl Serialize for ProcessObject<'_> {
         map.serialize_entry("user", &observation.user.as_deref())?;
         map.serialize_entry("loginuid", &process.loginuid)?;
         map.serialize_entry("login_user", &observation.login_user.as_deref())?;
+        map.serialize_entry("virtual_pid", &process.virtual_pid)?;
+        map.serialize_entry("group", &process.group)?;
+        map.serialize_entry("session", &process.session)?;
         map.serialize_entry("tty", &process.tty)?;
         map.serialize_entry("start_time_ns", &start.start_ns)?;
         let capabilities = process.capabilities.map(|set| NamedValue(NameSet::CapabilitySet, set));

@@ -145,6 +145,7 @@ fn all(which: Forms) -> Vec<Observation> {
     forms.extend([-5, -1, 0, 7].map(|pid| with(plain("kill"), "target.pid", Value::Signed(pid))));
     forms.extend(each("capability_use", "capability", 0..=64));
     forms.extend(each("namespace_change", "namespace.flags", [0, 0x2000_0000, 0x7e02_0080]));
+    forms.extend(each("socket_create", "network.family", [1, 2, 17, 16]));
     forms.extend(each("user_change", "identity.euid", [0, 7]));
     forms.extend(each("user_change", "identity.uid", [0]));
     forms.extend(each("user_change", "identity.fsuid", [0, 7]));

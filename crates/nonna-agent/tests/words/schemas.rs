@@ -72,6 +72,13 @@ const EVENTS: &[(&str, &str)] = &[
         "network.family:address_family network.protocol:ip_protocol network.remote_address:inet network.remote_port:u16 \
          result:i64",
     ),
+    ("socket_create", "network.family:address_family result:i64"),
+    (
+        "descriptor_copy",
+        "network.family:address_family network.protocol:ip_protocol network.local_address:inet network.local_port:u16 \
+         network.remote_address:inet network.remote_port:u16 result:i64",
+    ),
+    ("page_fault_handler", "result:i64"),
     ("dns_packet", "network.protocol:ip_protocol dns.payload:bytes"),
     ("user_change", "identity.uid:u32 identity.euid:u32 identity.fsuid:u32 result:i64"),
     ("group_change", "identity.gid:u32 identity.egid:u32 identity.fsgid:u32 result:i64"),

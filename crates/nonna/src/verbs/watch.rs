@@ -4,6 +4,7 @@
 //! kernel, except for the events that the inventory of processes lives on.
 
 mod quiet;
+mod rules;
 mod teller;
 
 use std::io::{self, BufWriter, Write};
@@ -11,9 +12,10 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use anyhow::Context;
+use nonna_agent::alert::Alerts;
 use nonna_agent::observation::{Node, Observation};
-use nonna_agent::refine;
 use nonna_agent::{Agent, AgentError, Summary, Until};
+use nonna_agent::{facts, refine};
 use nonna_bpf::Target;
 use nonna_diag::{Sources, nearest};
 use nonna_event::{EventSchema, FieldType};
@@ -27,6 +29,7 @@ use crate::sensors;
 use crate::signals;
 use crate::terminal;
 use crate::verbs::check;
+use rules::AlertTeller;
 use teller::Teller;
 
 /// The pages of the events of the sensors inside.
@@ -77,6 +80,7 @@ pub fn builtin_events() -> &'static [EventPage] {
 pub fn run(args: &WatchArgs, global: &Global) -> Outcome {
     compile::require_rights("watching")?;
     let start = Instant::now();
+    let alerts = rules::load(args, global)?;
     let mut sources = Sources::new();
     let kernel = Kernel::new();
     let target = compile::target(&kernel)?;
@@ -85,7 +89,7 @@ pub fn run(args: &WatchArgs, global: &Global) -> Outcome {
     let (compiled, warnings) = compile::script(&sources, id, &target, &options)?;
     show(&warnings, &sources, global);
     let mut module = compiled.module;
-    let selection = Selection::new(args, &module)?;
+    let selection = Selection::new(args, alerts.as_ref(), &module)?;
     selection.push_down(&mut module).context("push filters into the sensors")?;
     let schemas: Vec<EventSchema> = module.events.values().cloned().collect();
     let codegen = nonna_codegen::Options {
@@ -95,7 +99,7 @@ pub fn run(args: &WatchArgs, global: &Global) -> Outcome {
     };
     let verified = compile::programs(module, &target, &codegen, &sources)?;
     let compiled_after = start.elapsed();
-    let agent = Agent::start(&kernel, &verified, schemas, node()).map_err(|error| match error {
+    let mut agent = Agent::start(&kernel, &verified, schemas, node()).map_err(|error| match error {
         AgentError::Load(error) => compile::load_trouble(error, &sources),
         other => anyhow::Error::from(other).into(),
     })?;
@@ -112,12 +116,24 @@ pub fn run(args: &WatchArgs, global: &Global) -> Outcome {
     let deadline = args.duration.map(|duration| Instant::now() + duration);
     let stop = signals::interruptions().context("listen for Ctrl-C")?;
     let until = Until { deadline, stop: stop.clone() };
-    let mut teller = Teller::new(&selection, global, BufWriter::new(io::stdout()));
-    let summary = agent.run(&until, &mut teller);
+    let out = BufWriter::new(io::stdout());
+    let (summary, mut out, alerts) = match alerts {
+        None => {
+            let mut teller = Teller::new(&selection, global, out);
+            let summary = agent.run(&until, &mut teller);
+            (summary, teller.end(), None)
+        }
+        Some(alerts) => {
+            agent.add_ancestors();
+            let mut teller = AlertTeller::new(alerts, global, out);
+            let summary = agent.run(&until, &mut teller);
+            let (alerts, out) = teller.end();
+            (summary, out, Some(alerts))
+        }
+    };
     let interrupted = args.duration.is_none() || deadline.is_some_and(|deadline| Instant::now() < deadline);
-    let mut out = teller.end();
     let summary = summary.context("watch")?;
-    tell(&summary, &mut out, global)?;
+    tell(&summary, alerts.as_ref(), &mut out, global)?;
     Ok(if interrupted { Done::Interrupted } else { Done::Fine })
 }
 
@@ -141,11 +157,13 @@ fn node() -> Node {
 /// Which events are told.
 struct Selection<'a> {
     args: &'a WatchArgs,
+    /// Where there are rules, what each event must be like for one of them to fit it.
+    wanted: Option<Vec<(String, Option<Predicate>)>>,
 }
 
 impl<'a> Selection<'a> {
     /// Checks the names that were asked for against those that the sensors have.
-    fn new(args: &'a WatchArgs, module: &Module) -> Result<Self, Trouble> {
+    fn new(args: &'a WatchArgs, alerts: Option<&Alerts>, module: &Module) -> Result<Self, Trouble> {
         let sent: Vec<EventSchema> = module.events.values().cloned().collect();
         let told = refine::told(&sent);
         for name in &args.events {
@@ -160,7 +178,16 @@ impl<'a> Selection<'a> {
                 return Err(Trouble::Environment { message, help: vec![help] });
             }
         }
-        Ok(Self { args })
+        let wanted = alerts.map(|alerts| {
+            let all = alerts.event_types();
+            let needed = |schema: &EventSchema| !facts::event_types(&schema.name).and(all).is_empty();
+            let condition = |schema: EventSchema| {
+                let wanted = if needed(&schema) { alerts.predicate(&schema) } else { Some(Predicate::False) };
+                (schema.name, wanted)
+            };
+            sent.into_iter().map(condition).collect()
+        });
+        Ok(Self { args, wanted })
     }
 
     fn is_asked_for(&self, event: &str) -> bool {
@@ -191,6 +218,9 @@ impl<'a> Selection<'a> {
         let name = schema.name.as_str();
         if INVENTORY_EVENTS.contains(&name) || self.args.all {
             return None;
+        }
+        if let Some(wanted) = &self.wanted {
+            return wanted.iter().find(|(event, _)| event == name).and_then(|(_, wanted)| wanted.clone());
         }
         if !self.args.events.is_empty() {
             let needed = self.args.events.iter().any(|told| refine::source(told) == name);
@@ -237,13 +267,25 @@ fn internet_only(schema: &EventSchema) -> Option<Predicate> {
 }
 
 /// The last line: what was seen and what was lost.
-fn tell(summary: &Summary, out: &mut dyn Write, global: &Global) -> Result<(), Trouble> {
+fn tell(
+    summary: &Summary,
+    alerts: Option<&Alerts>,
+    out: &mut dyn Write,
+    global: &Global,
+) -> Result<(), Trouble> {
     if global.format == Format::Json {
-        writeln!(out, "{}", summary.json()).context("write the summary")?;
+        let mut object = summary.json();
+        if let Some(alerts) = alerts {
+            object["rules"] = rules::counts(alerts, summary);
+        }
+        writeln!(out, "{object}").context("write the summary")?;
     } else {
         terminal::note(global, &format!("{} events, {} lost.", summary.n_told, summary.drops.total()));
         for sentence in summary.drops.sentences() {
             terminal::write_stderr(&format!("{sentence}\n"));
+        }
+        for line in alerts.map_or_else(Vec::new, |alerts| rules::lines(alerts, summary)) {
+            terminal::write_stderr(&format!("{line}\n"));
         }
     }
     out.flush().context("write the output")?;

@@ -50,6 +50,8 @@ pub const SENTENCES: &[(&str, Sentence)] = &[
     ("listen", network::listen),
     ("bind", network::bind),
     ("udp_send", network::udp_send),
+    ("socket_create", network::socket_create),
+    ("descriptor_copy", network::descriptor_copy),
     ("dns_question", network::dns_question),
     ("dns_answer", network::dns_answer),
     ("user_change", rights::user_change),
@@ -60,6 +62,7 @@ pub const SENTENCES: &[(&str, Sentence)] = &[
     ("module_unload", rights::module_unload),
     ("bpf_load", rights::bpf_load),
     ("namespace_change", rights::namespace_change),
+    ("page_fault_handler", rights::page_fault_handler),
 ];
 
 /// Events of which many about one folder are told at once, with how that is said around their number and before the folder.

@@ -50,6 +50,27 @@ pub(super) fn connect(observation: &Observation) -> String {
     told(observation, "connected to", "tried to connect to", &remote(observation))
 }
 
+/// `AF_PACKET`: what such a socket hears is everything that passes.
+const PACKET: u64 = 17;
+
+pub(super) fn socket_create(observation: &Observation) -> String {
+    let what = match observation.unsigned("network.family") {
+        Some(PACKET) => "a way to hear all that passes on the network",
+        Some(1) => "a way to talk to programs on this machine",
+        Some(2 | 10) => "a way to talk over the network",
+        _ => "a way to talk to other programs",
+    };
+    told(observation, "made", "tried to make", what)
+}
+
+pub(super) fn descriptor_copy(observation: &Observation) -> String {
+    let what = match observation.signed("result") {
+        Some(0) => "reads from now on what comes from",
+        _ => "sends what it says from now on to",
+    };
+    format!("{} {what} {}", subject(observation), remote(observation))
+}
+
 pub(super) fn accept(observation: &Observation) -> String {
     // The far side's port is chosen at random: only its address says something.
     let from = match observation.event.get("network.remote_address") {

@@ -84,3 +84,7 @@ pub(super) fn namespace_change(observation: &Observation) -> String {
     let separate = words::separate(observation.unsigned("namespace.flags").unwrap_or(0));
     told(observation, "moved into", "tried to move into", &separate)
 }
+
+pub(super) fn page_fault_handler(observation: &Observation) -> String {
+    told(observation, "asked to hear", "tried to hear", "of holes in its memory")
+}

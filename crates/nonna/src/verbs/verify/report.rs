@@ -26,7 +26,7 @@ impl Report<'_> {
     /// Writes all verdicts to standard output.
     pub fn write(&self, judgements: &[Judgement]) -> anyhow::Result<()> {
         let text = match self.global.format {
-            Format::Plain => self.plain(judgements),
+            Format::Plain | Format::Falco | Format::FalcoText => self.plain(judgements),
             Format::Concise => self.concise(judgements),
             Format::Json => {
                 judgements.iter().map(|judgement| format!("{}\n", self.json(judgement))).collect()

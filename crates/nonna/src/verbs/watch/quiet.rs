@@ -7,7 +7,8 @@ use nonna_agent::observation::Observation;
 use nonna_event::Value;
 
 /// Events that are told only when asked for: correct, but too many for a quiet evening.
-pub const EVENTS: &[&str] = &["process_fork", "bind", "capability_use"];
+pub const EVENTS: &[&str] =
+    &["process_fork", "bind", "capability_use", "socket_create", "descriptor_copy", "page_fault_handler"];
 
 /// Files and folders whose reading is told without being asked for.
 pub const SENSITIVE: &[&str] = &[

@@ -16,6 +16,8 @@ fn schemas() -> Vec<EventSchema> {
         all: true,
         sensitive: Vec::new(),
         sensors: Vec::new(),
+        rules: Vec::new(),
+        all_matches: false,
     };
     let mut sources = Sources::new();
     let id = sources.add("sensors", sensor_text(&args, &kernel, &target).unwrap());

@@ -1,0 +1,137 @@
+//! `nonna watch --rules`: rule files instead of the eyes inside.
+//!
+//! Reads the files, says what is wrong with them, and tells the alerts. Which events the sensors send is `Selection`'s part.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use nonna_agent::alert::{Alert, Alerts};
+use nonna_agent::observation::Observation;
+use nonna_agent::{Output, Summary, facts};
+use nonna_diag::{Diagnostic, Sources};
+use nonna_rules::EventTypes;
+use nonna_rules::evaluate::Matching;
+use nonna_rules::load::Collection;
+
+use crate::cli::{Format, Global, WatchArgs};
+use crate::outcome::{Trouble, show};
+use crate::verbs::check;
+
+/// Reads the rules that were asked for; `None` where nobody asked for any.
+pub(super) fn load(args: &WatchArgs, global: &Global) -> Result<Option<Alerts>, Trouble> {
+    if args.rules.is_empty() {
+        return Ok(None);
+    }
+    let (mut sources, mut collection, mut diagnostics) = (Sources::new(), Collection::new(), Vec::new());
+    for file in files(&args.rules)? {
+        let text = check::read(&file)?;
+        let id = sources.add(file.display().to_string(), text.as_str());
+        diagnostics.extend(collection.add(id, &text));
+    }
+    let matching = if args.all_matches { Matching::All } else { Matching::First };
+    let (alerts, wrong) = Alerts::new(collection, matching);
+    diagnostics.extend(wrong);
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Err(Trouble::Diagnostics(diagnostics, sources));
+    }
+    show(&diagnostics, &sources, global);
+    Ok(Some(alerts))
+}
+
+/// The rule files that are named, and those of folders, in the order of their names.
+pub fn files(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in named {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).with_context(|| format!("read {}", path.display()))?;
+        let mut found: Vec<PathBuf> =
+            entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_rule_file(path)).collect();
+        found.sort();
+        files.extend(found);
+    }
+    Ok(files)
+}
+
+fn is_rule_file(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+/// Tells alerts, in the format that was asked for.
+pub(super) struct AlertTeller<W: Write> {
+    alerts: Alerts,
+    format: Format,
+    out: W,
+}
+
+impl<W: Write> AlertTeller<W> {
+    /// Writes to `out`.
+    pub(super) fn new(alerts: Alerts, global: &Global, out: W) -> Self {
+        Self { alerts, format: global.format, out }
+    }
+
+    /// The rules with what they counted, and where alerts went.
+    pub(super) fn end(self) -> (Alerts, W) {
+        (self.alerts, self.out)
+    }
+}
+
+impl<W: Write> Output for AlertTeller<W> {
+    fn take(&mut self, observation: &Observation) -> io::Result<bool> {
+        let (format, out) = (self.format, &mut self.out);
+        self.alerts.take(observation, |alert| tell(&alert, format, out))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn tell(alert: &Alert<'_>, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Json => writeln!(out, "{}", alert.json()),
+        Format::Falco => writeln!(out, "{}", alert.falco_json()),
+        Format::FalcoText => writeln!(out, "{}", alert.falco_line()),
+        Format::Plain | Format::Concise | Format::Sarif => writeln!(out, "{}", alert.sentence()),
+    }
+}
+
+/// Whether events of the types that a rule looks at were lost, so that an alert may be missing.
+fn may_have_missed(event_types: EventTypes, summary: &Summary) -> bool {
+    summary.drops.lost().any(|lost| {
+        let types = facts::event_types(lost);
+        // What was lost before anybody knew its name may have been anything.
+        types.is_empty() || !types.and(event_types).is_empty()
+    })
+}
+
+/// The rules that alerted, or may have missed something, for the summary.
+pub(super) fn counts(alerts: &Alerts, summary: &Summary) -> serde_json::Value {
+    let counts = alerts.counts().into_iter().map(|count| {
+        serde_json::json!({
+            "name": count.rule,
+            "alerts": count.n_alerts,
+            "may_have_missed": may_have_missed(count.event_types, summary),
+        })
+    });
+    counts.collect()
+}
+
+/// The same for people; rules about which there is nothing to say are left out.
+pub(super) fn lines(alerts: &Alerts, summary: &Summary) -> Vec<String> {
+    let mut lines = Vec::new();
+    for count in alerts.counts() {
+        let missed = if may_have_missed(count.event_types, summary) {
+            ", and maybe more: events of its kind were lost"
+        } else {
+            ""
+        };
+        if count.n_alerts > 0 || !missed.is_empty() {
+            lines.push(format!("{}: {} times{missed}.", count.rule, count.n_alerts));
+        }
+    }
+    lines
+}

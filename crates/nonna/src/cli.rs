@@ -176,7 +176,7 @@ pub struct TraceArgs {
 /// Arguments of `list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Which probes, such as tracepoint:sched:* (with -v also their arguments)
+    /// Which probes, such as tracepoint:sched:* (with -v also their arguments); or `fields`, for what rules can ask of events
     #[arg(default_value = "*")]
     pub pattern: String,
 }
@@ -187,7 +187,7 @@ pub struct CheckArgs {
     /// A script's text
     #[arg(short = 'e', long = "expression", value_name = "TEXT")]
     pub expression: Vec<String>,
-    /// Files with scripts
+    /// Files with scripts, or with Falco rules (.yaml), and folders of such
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Allow functions that change the system

@@ -60,6 +60,37 @@ pub(super) struct Program {
     pub(super) rules: Vec<Code>,
 }
 
+impl Program {
+    /// Calls `found` with the slot of each test below a node.
+    pub(super) fn each_test(&self, node: NodeIdx, found: &mut dyn FnMut(SlotIdx)) {
+        match &self.nodes[node.0 as usize] {
+            Node::All(parts) | Node::Any(parts) => parts.iter().for_each(|part| self.each_test(*part, found)),
+            Node::Not(inner) => self.each_test(*inner, found),
+            Node::Constant(_) => {}
+            Node::Test { slot, .. } => found(*slot),
+        }
+    }
+
+    /// Whether a node can hold, and whether it can fail, where a field is missing: every test of that fails.
+    pub(super) fn may_hold_without(&self, node: NodeIdx, field: &FieldUse) -> (bool, bool) {
+        let sides = |part: &NodeIdx| self.may_hold_without(*part, field);
+        match &self.nodes[node.0 as usize] {
+            Node::All(parts) => {
+                (parts.iter().all(|part| sides(part).0), parts.iter().any(|part| sides(part).1))
+            }
+            Node::Any(parts) => {
+                (parts.iter().any(|part| sides(part).0), parts.iter().all(|part| sides(part).1))
+            }
+            Node::Not(inner) => {
+                let (holds, fails) = sides(inner);
+                (fails, holds)
+            }
+            Node::Constant(value) => (*value, !*value),
+            Node::Test { slot, .. } => (self.slots[slot.0 as usize] != *field, true),
+        }
+    }
+}
+
 /// Compiles all rules that are enabled and for this agent.
 pub(super) fn compile(collection: &Collection, resolution: &Resolution) -> (Program, Vec<Diagnostic>) {
     let mut compiler = Compiler {
@@ -106,6 +137,8 @@ impl Compiler<'_> {
         let n_before = self.diagnostics.len();
         self.unavailable.clear();
         let made = self.condition(condition);
+        let (output, wrong) = Output::new(&rule.output);
+        self.diagnostics.extend(wrong);
         if rule.may_be_skipped && self.skips(rule, n_before) {
             return;
         }
@@ -113,8 +146,6 @@ impl Compiler<'_> {
         self.warn_of_types(rule, &made);
         if rule.enabled {
             self.warn_of_unavailable(rule);
-            let (output, wrong) = Output::new(&rule.output);
-            self.diagnostics.extend(wrong);
             self.program.rules.push(Code { rule: place, root: made.node, types: made.holds, output });
         }
     }

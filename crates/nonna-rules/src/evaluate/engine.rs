@@ -5,8 +5,8 @@
 
 use nonna_diag::Diagnostic;
 
-use super::compile::{Node, NodeIdx, Program, SlotIdx, compile};
-use super::fact::{Fact, Facts};
+use super::compile::{Code, Node, NodeIdx, Program, SlotIdx, compile};
+use super::fact::{Fact, Facts, FieldUse};
 use super::output::Output;
 use crate::condition::Operator;
 use crate::event_types::{EventType, EventTypes};
@@ -82,9 +82,31 @@ impl RuleSet {
             .map(|code| (RuleIdx(u32::try_from(code.rule).unwrap_or(u32::MAX)), code.types))
     }
 
+    /// The fields that a rule compares.
+    pub fn fields(&self, rule: RuleIdx) -> Vec<&FieldUse> {
+        let mut slots = Vec::new();
+        if let Some(code) = self.code(rule) {
+            self.program.each_test(code.root, &mut |slot| {
+                if !slots.contains(&slot) {
+                    slots.push(slot);
+                }
+            });
+        }
+        slots.into_iter().map(|slot| &self.program.slots[slot.0 as usize]).collect()
+    }
+
+    /// Whether a rule can never hold where a field is missing.
+    pub fn needs(&self, rule: RuleIdx, field: &FieldUse) -> bool {
+        self.code(rule).is_some_and(|code| !self.program.may_hold_without(code.root, field).0)
+    }
+
+    fn code(&self, rule: RuleIdx) -> Option<&Code> {
+        self.program.rules.iter().find(|code| code.rule == rule.0 as usize)
+    }
+
     /// What a rule says; `None` for rules that are not in use.
     pub fn output(&self, rule: RuleIdx) -> Option<&Output> {
-        self.program.rules.iter().find(|code| code.rule == rule.0 as usize).map(|code| &code.output)
+        self.code(rule).map(|code| &code.output)
     }
 
     /// Calls `found` with the rules that an event fits, in the order of the files.

@@ -1,19 +1,19 @@
 //! Lists in the place of values.
 //!
 //! Falco puts the text of a list where its name stands. Here a name among values becomes the list's values, which comes to the same
-//! wherever that text would have been a condition at all; each value is shown where the condition names the list.
+//! wherever that text would have been a condition at all; each value is shown where it was written, in the list.
 
 use nonna_diag::{Diagnostic, nearest};
 
 use crate::condition::{Literal, Name};
-use crate::load::{List, Named};
+use crate::load::{Item, List, Named};
 use crate::slugs;
 
 /// All lists, with the values of other lists in their place.
 pub(super) struct Lists<'c> {
     lists: &'c Named<List>,
     /// The values of each list, in the order of the collection.
-    values: Vec<Vec<String>>,
+    values: Vec<Vec<Item>>,
     used: Vec<bool>,
 }
 
@@ -35,7 +35,7 @@ impl<'c> Lists<'c> {
                         };
                         values.extend(inner);
                     }
-                    None => values.push(item.text.clone()),
+                    None => values.push(item.clone()),
                 }
             }
             all.values.push(values);
@@ -43,9 +43,8 @@ impl<'c> Lists<'c> {
         all
     }
 
-    fn written(&self, index: usize) -> Vec<String> {
-        let list = self.lists.at(index);
-        list.map_or_else(Vec::new, |list| list.items.iter().map(|item| item.text.clone()).collect())
+    fn written(&self, index: usize) -> Vec<Item> {
+        self.lists.at(index).map_or_else(Vec::new, |list| list.items.clone())
     }
 
     fn is_before(&self, index: usize, list: &List) -> bool {
@@ -63,9 +62,9 @@ impl<'c> Lists<'c> {
         if literal.quoted { None } else { self.lists.index(std::str::from_utf8(&literal.bytes).ok()?) }
     }
 
-    fn take(&mut self, index: usize, span: nonna_diag::Span) -> Vec<Literal> {
+    fn take(&mut self, index: usize) -> Vec<Literal> {
         self.used[index] = true;
-        self.values[index].iter().map(|text| Literal::outside(text, span)).collect()
+        self.values[index].iter().map(|item| Literal::outside(&item.text, item.span)).collect()
     }
 
     /// Values in parentheses, with those of lists in the place of their names.
@@ -73,7 +72,7 @@ impl<'c> Lists<'c> {
         let mut expanded = Vec::with_capacity(values.len());
         for value in values {
             match self.of(&value) {
-                Some(index) => expanded.extend(self.take(index, value.span)),
+                Some(index) => expanded.extend(self.take(index)),
                 None => {
                     self.warn_of_misspelt(&value, diagnostics);
                     expanded.push(value);
@@ -86,7 +85,7 @@ impl<'c> Lists<'c> {
     /// A name without parentheses where a list should stand.
     pub(super) fn named(&mut self, name: Name, diagnostics: &mut Vec<Diagnostic>) -> Vec<Literal> {
         if let Some(index) = self.lists.index(&name.text) {
-            return self.take(index, name.span);
+            return self.take(index);
         }
         let message = format!("there is no list `{}`, so this is the text `{0}`", name.text);
         let diagnostic = Diagnostic::new(&slugs::UNKNOWN_LIST, message).label(name.span, "here");
@@ -101,7 +100,7 @@ impl<'c> Lists<'c> {
     /// A name where one value should stand.
     pub(super) fn single(&mut self, value: Literal, diagnostics: &mut Vec<Diagnostic>) -> Option<Literal> {
         let Some(index) = self.of(&value) else { return Some(value) };
-        let mut values = self.take(index, value.span);
+        let mut values = self.take(index);
         if values.len() == 1 {
             return values.pop();
         }

@@ -1,6 +1,9 @@
-//! `nonna check`: everything that is wrong with scripts, without running them.
+//! `nonna check`: everything that is wrong with scripts and rule files, without running them.
 
-use std::path::Path;
+mod falco;
+mod rules;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use nonna_bpf::Target;
@@ -11,6 +14,7 @@ use crate::cli::{CheckArgs, Format, Global};
 use crate::compile;
 use crate::outcome::{Done, Outcome, Trouble, show};
 use crate::terminal;
+use crate::verbs::watch::rules as rule_files;
 
 /// Checks every text and file; all errors of all of them are shown.
 pub fn run(args: &CheckArgs, global: &Global) -> Outcome {
@@ -19,20 +23,30 @@ pub fn run(args: &CheckArgs, global: &Global) -> Outcome {
     for text in &args.expression {
         ids.push(sources.add("<text>", text.as_str()));
     }
-    for file in &args.files {
+    let files = rule_files::files(&args.files)?;
+    let (of_rules, scripts): (Vec<PathBuf>, Vec<PathBuf>) =
+        files.into_iter().partition(|file| rule_files::is_rule_file(file));
+    for file in &scripts {
         ids.push(sources.add(file.display().to_string(), read(file)?));
     }
-    if ids.is_empty() {
+    if ids.is_empty() && of_rules.is_empty() {
         return Err(Trouble::Environment {
             message: "there is nothing to check".to_owned(),
             help: vec!["give a file, or a script's text with -e".to_owned()],
         });
     }
-    let kernel = Kernel::new();
-    let target = compile::target(&kernel)?;
     let (mut n_wrong, mut n_errors) = (0, 0);
-    for &id in &ids {
-        let diagnostics = check(&sources, id, &target, args)?;
+    let mut n_checked = ids.len();
+    if !of_rules.is_empty() {
+        let (n_files, errors) = rules::check(&of_rules, global)?;
+        n_checked += n_files;
+        n_errors += errors;
+        n_wrong += usize::from(errors > 0);
+    }
+    // Rules need no kernel.
+    let target = if ids.is_empty() { None } else { Some(compile::target(&Kernel::new())?) };
+    for (&id, target) in ids.iter().zip(target.iter().cycle()) {
+        let diagnostics = check(&sources, id, target, args)?;
         show(&diagnostics, &sources, global);
         let errors = diagnostics.iter().filter(|d| d.is_error()).count();
         n_errors += errors;
@@ -40,8 +54,8 @@ pub fn run(args: &CheckArgs, global: &Global) -> Outcome {
     }
     if global.format == Format::Plain {
         let verdict = match n_errors {
-            0 => format!("{} checked, nothing wrong", ids.len()),
-            _ => format!("{} checked, {n_wrong} with errors ({n_errors} errors)", ids.len()),
+            0 => format!("{n_checked} checked, nothing wrong"),
+            _ => format!("{n_checked} checked, {n_wrong} with errors ({n_errors} errors)"),
         };
         terminal::note(global, &verdict);
     }

@@ -1,4 +1,6 @@
-//! `nonna list`: what scripts can attach to, by a pattern; with `-v` also the arguments and their types.
+//! `nonna list`: what scripts can attach to, by a pattern; with `-v` also the arguments and their types. `nonna list fields`: what rules can ask.
+
+mod fields;
 
 use std::io::Write;
 
@@ -13,6 +15,9 @@ use crate::terminal;
 
 /// Prints every probe whose full name matches.
 pub fn run(args: &ListArgs, global: &Global) -> Outcome {
+    if args.pattern == "fields" {
+        return fields::run(global);
+    }
     let kernel = Kernel::new();
     let target = compile::target(&kernel)?;
     let probes = nonna_script::list_probes(&args.pattern, &target);

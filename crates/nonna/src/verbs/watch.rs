@@ -4,7 +4,7 @@
 //! kernel, except for the events that the inventory of processes lives on.
 
 mod quiet;
-mod rules;
+pub mod rules;
 mod teller;
 
 use std::io::{self, BufWriter, Write};

@@ -56,7 +56,8 @@ pub fn files(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn is_rule_file(path: &Path) -> bool {
+/// Whether a file is one of rules, by its name.
+pub fn is_rule_file(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 

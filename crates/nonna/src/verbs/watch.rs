@@ -232,6 +232,7 @@ impl<'a> Selection<'a> {
         match name {
             "file_open" | "file_open_failed" => self.file_open(schema),
             "process_exec_failed" => found_only(schema),
+            "ptrace" => of_others_only(schema),
             "connect" | "accept" | "listen" | "udp_send" => internet_only(schema),
             _ => None,
         }
@@ -257,6 +258,12 @@ impl<'a> Selection<'a> {
 fn found_only(schema: &EventSchema) -> Option<Predicate> {
     let field = schema.field_idx("result")?;
     Some(Predicate::Integer { field, relation: Relation::Ne, value: NOT_FOUND })
+}
+
+/// Not what a process only asks for itself, as every program does that is started by a debugger (`PTRACE_TRACEME`).
+fn of_others_only(schema: &EventSchema) -> Option<Predicate> {
+    let field = schema.field_idx("ptrace.request")?;
+    Some(Predicate::Integer { field, relation: Relation::Ne, value: 0 })
 }
 
 /// Of sockets, those that speak with other machines or over loopback.

@@ -120,6 +120,10 @@ pub(super) fn kill(observation: &Observation) -> String {
 }
 
 pub(super) fn ptrace(observation: &Observation) -> String {
+    // `PTRACE_TRACEME`
+    if observation.unsigned("ptrace.request") == Some(0) {
+        return told(observation, "asked", "tried to ask", "the program that started it to hold it");
+    }
     let what = format!("{}, and can read and change its memory", target(observation));
     if observation.failed() {
         return told(observation, "", "tried to take hold of", &target(observation));

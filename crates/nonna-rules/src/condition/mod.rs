@@ -67,6 +67,15 @@ pub enum Operand {
         span: Span,
         /// Of what.
         operands: Vec<Operand>,
+        /// What stands in brackets after it: an option for `getopt`.
+        argument: Option<Literal>,
+    },
+    /// Texts in parentheses among the operands of a transformer.
+    List {
+        /// The parentheses and what they hold.
+        span: Span,
+        /// The texts.
+        operands: Vec<Operand>,
     },
     /// A text among the operands of a transformer.
     Literal(Literal),
@@ -77,7 +86,7 @@ impl Operand {
     pub fn span(&self) -> Span {
         match self {
             Operand::Field(field) => field.span,
-            Operand::Transformed { span, .. } => *span,
+            Operand::Transformed { span, .. } | Operand::List { span, .. } => *span,
             Operand::Literal(literal) => literal.span,
         }
     }

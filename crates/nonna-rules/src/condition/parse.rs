@@ -211,7 +211,9 @@ impl Parser<'_> {
             let message = format!("`{name}` needs a field in its parentheses");
             return Err(self.wrong(start..self.lexer.at, message).into());
         }
-        Ok(Some(Operand::Transformed { transformer, span: self.span(start..self.lexer.at), operands }))
+        let argument = self.argument(name)?;
+        let span = self.span(start..self.lexer.at);
+        Ok(Some(Operand::Transformed { transformer, span, operands, argument }))
     }
 
     /// What stands in the parentheses of a transformer.
@@ -221,10 +223,13 @@ impl Parser<'_> {
             self.lexer.blank();
             if let Some(operand) = self.operand(false)? {
                 operands.push(operand);
-            } else if self.lexer.exact("(") {
+            } else if self.lexer.rest().starts_with('(') {
                 // A list of its own, as `join` takes it.
-                operands.extend(self.deeper(Self::operands)?);
-                self.close(self.lexer.at - 1, "this parenthesis is never closed")?;
+                let open = self.lexer.at;
+                self.lexer.exact("(");
+                let texts = self.deeper(Self::operands)?;
+                self.close(open, "this parenthesis is never closed")?;
+                operands.push(Operand::List { span: self.span(open..self.lexer.at), operands: texts });
             } else if let Some(literal) = self.literal()? {
                 operands.push(Operand::Literal(literal));
             } else {
@@ -241,16 +246,22 @@ impl Parser<'_> {
         let start = self.lexer.at;
         let text = self.lexer.rest()[..length].to_owned();
         self.lexer.at += length;
+        let argument = self.argument(&text)?;
+        Ok(FieldName { text, argument, span: self.span(start..self.lexer.at) })
+    }
+
+    /// Takes what stands in brackets after a name.
+    fn argument(&mut self, name: &str) -> Parsed<Option<Literal>> {
         let open = self.lexer.at;
         if !self.lexer.exact("[") {
-            return Ok(FieldName { text, argument: None, span: self.span(start..self.lexer.at) });
+            return Ok(None);
         }
         let argument = match self.quoted()? {
             Some(literal) => literal,
             None => match self.lexer.bare_argument() {
                 Some(range) => self.bare(range),
                 None => {
-                    let message = format!("the argument of `{text}` is missing");
+                    let message = format!("the argument of `{name}` is missing");
                     return Err(self.wrong(open..open + 1, message).into());
                 }
             },
@@ -258,7 +269,7 @@ impl Parser<'_> {
         if !self.lexer.exact("]") {
             return Err(self.wrong(open..self.lexer.at, "this bracket is never closed").into());
         }
-        Ok(FieldName { text, argument: Some(argument), span: self.span(start..self.lexer.at) })
+        Ok(Some(argument))
     }
 
     fn check(&mut self, start: usize, left: Operand) -> Parsed<Condition> {

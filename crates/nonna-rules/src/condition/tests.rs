@@ -43,8 +43,14 @@ fn operand(operand_: &Operand) -> String {
             None => field.text.clone(),
         },
         Operand::Literal(found) => literal(found),
-        Operand::Transformed { transformer, operands, .. } => {
-            format!("{}({})", transformer.name(), operands.iter().map(operand).collect::<Vec<_>>().join(", "))
+        Operand::List { operands, .. } => {
+            format!("({})", operands.iter().map(operand).collect::<Vec<_>>().join(", "))
+        }
+        Operand::Transformed { transformer, operands, argument, .. } => {
+            let inner = operands.iter().map(operand).collect::<Vec<_>>().join(", ");
+            let argument =
+                argument.as_ref().map_or_else(String::new, |found| format!("[{}]", literal(found)));
+            format!("{}({inner}){argument}", transformer.name())
         }
     }
 }
@@ -102,7 +108,7 @@ fn conditions_as_people_write_them() {
     reads("fd.name contains anyof", "[fd.name contains anyof]");
     reads("tolower(proc.name) = val(proc.pname)", "[tolower(proc.name) = val(proc.pname)]");
     reads("basename(tolower(fd.name)) in (a)", "[basename(tolower(fd.name)) in (a)]");
-    reads("len(join(\",\", (proc.name, proc.pname))) > 3", "[len(join(\",\", proc.name, proc.pname)) > 3]");
+    reads("len(join(\",\", (proc.name, proc.pname))) > 3", "[len(join(\",\", (proc.name, proc.pname))) > 3]");
     reads("proc.name = tolower(proc.pname)", "[proc.name = tolower(proc.pname)]");
     reads("proc.name = fd.name", "[proc.name = fd.name]");
     reads(r"proc.cmdline contains '\ x\x41\t'", r#"[proc.cmdline contains "\\xA\t"]"#);

@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use nonna_diag::{Diagnostic, Span};
 
 use super::fact::FieldUse;
+use super::made::{Shape, Source};
 use super::output::Output;
 use super::test::Test;
 use super::values;
-use crate::condition::{Check, FieldName, Operand, Operator, Right};
+use crate::condition::{Check, FieldName, Operand, Operator, Right, Transformer};
 use crate::event_types::{EventType, EventTypes};
 use crate::fields::{self, FieldType, Origin};
 use crate::load::{Collection, Rule};
@@ -36,6 +37,20 @@ pub(super) enum Node {
         slot: SlotIdx,
         operator: Operator,
         test: Box<Test>,
+    },
+    /// A test of what is made of fields.
+    Made {
+        source: Box<Source>,
+        is_list: bool,
+        operator: Operator,
+        test: Box<Test>,
+    },
+    /// A test against what other fields hold.
+    Compared {
+        left: Box<Source>,
+        is_list: bool,
+        operator: Operator,
+        right: Box<Source>,
     },
     /// Known beforehand.
     Constant(bool),
@@ -68,7 +83,19 @@ impl Program {
             Node::Not(inner) => self.each_test(*inner, found),
             Node::Constant(_) => {}
             Node::Test { slot, .. } => found(*slot),
+            Node::Made { source, .. } => source.each_field(found),
+            Node::Compared { left, right, .. } => {
+                left.each_field(found);
+                right.each_field(found);
+            }
         }
+    }
+
+    /// Whether a value is made of a field.
+    fn needs(&self, source: &Source, field: &FieldUse) -> bool {
+        let mut needs = false;
+        source.each_field(&mut |slot| needs |= self.slots[slot.0 as usize] == *field);
+        needs
     }
 
     /// Whether a node can hold, and whether it can fail, where a field is missing: every test of that fails.
@@ -87,6 +114,10 @@ impl Program {
             }
             Node::Constant(value) => (*value, !*value),
             Node::Test { slot, .. } => (self.slots[slot.0 as usize] != *field, true),
+            Node::Made { source, .. } => (!self.needs(source, field), true),
+            Node::Compared { left, right, .. } => {
+                (!self.needs(left, field) && !self.needs(right, field), true)
+            }
         }
     }
 }
@@ -119,7 +150,7 @@ struct Made {
     fails: EventTypes,
 }
 
-struct Compiler<'r> {
+pub(super) struct Compiler<'r> {
     resolution: &'r Resolution,
     program: Program,
     /// What each macro became, once it is asked for: nothing where it is wrong.
@@ -127,7 +158,7 @@ struct Compiler<'r> {
     slots: HashMap<FieldUse, SlotIdx>,
     /// Tests by what they are written like.
     tests: HashMap<String, NodeIdx>,
-    diagnostics: Vec<Diagnostic>,
+    pub(super) diagnostics: Vec<Diagnostic>,
     /// Fields that nothing here can fill, as the rule at hand uses them.
     unavailable: Vec<(&'static str, Span)>,
 }
@@ -248,19 +279,16 @@ impl Compiler<'_> {
     }
 
     fn check(&mut self, check: &Check) -> Option<Made> {
-        let Operand::Field(name) = &check.left else {
-            self.not_yet(check.left.span(), "transformers");
-            return None;
-        };
-        let field = self.field(name)?;
-        if let Right::Operand(operand) = &check.right {
-            self.not_yet(operand.span(), "fields on the right of an operator");
-            return None;
+        if let Right::Operand(right) = &check.right {
+            return self.compared(check, right);
         }
+        let Operand::Field(name) = &check.left else { return self.made(check) };
+        let field = self.field(name)?;
         if field.field.name == "evt.type" || field.field.name == "syscall.type" {
             return self.event_type(check);
         }
-        let (test, mut wrong) = values::test(&field, check);
+        let shape = Shape { field_type: field.field.field_type, is_list: field.field.is_list };
+        let (test, mut wrong) = values::test(field.field.name, shape, check);
         self.diagnostics.append(&mut wrong);
         let test = test?;
         let key = format!("{field:?} {check:?}", check = Written(check));
@@ -276,9 +304,37 @@ impl Compiler<'_> {
         Some(Made { node, holds: EventTypes::every(), fails: EventTypes::every() })
     }
 
-    fn not_yet(&mut self, span: Span, what: &str) {
-        let message = format!("{what} are not understood here");
-        self.diagnostics.push(Diagnostic::new(&slugs::BAD_CONDITION, message).label(span, "here"));
+    /// A test of what transformers make.
+    fn made(&mut self, check: &Check) -> Option<Made> {
+        let (source, shape) = self.operand(&check.left)?;
+        let (test, mut wrong) = values::test(&name_of(&check.left), shape, check);
+        self.diagnostics.append(&mut wrong);
+        let (source, test) = (Box::new(source), Box::new(test?));
+        let node = self.push(Node::Made { source, is_list: shape.is_list, operator: check.operator, test });
+        Some(Made { node, holds: EventTypes::every(), fails: EventTypes::every() })
+    }
+
+    /// A test against another field.
+    fn compared(&mut self, check: &Check, right: &Operand) -> Option<Made> {
+        let (left, right_side) = (self.operand(&check.left), self.operand(right));
+        let ((left, shape), (right_source, right_shape)) = (left?, right_side?);
+        if let Some(wrong) = values::goes_with(&name_of(&check.left), shape, check) {
+            self.diagnostics.push(wrong);
+            return None;
+        }
+        if !shape.compares_with(right_shape) {
+            let message = format!(
+                "`{}`, which is {}, cannot be compared with `{}`, which is {}",
+                name_of(&check.left),
+                shape.field_type.name(),
+                name_of(right),
+                right_shape.field_type.name()
+            );
+            return self.bad_operand(right.span(), &message);
+        }
+        let (left, right, is_list) = (Box::new(left), Box::new(right_source), shape.is_list);
+        let node = self.push(Node::Compared { left, is_list, operator: check.operator, right });
+        Some(Made { node, holds: EventTypes::every(), fails: EventTypes::every() })
     }
 
     /// A test of the type is known before the event is looked at: it only says for which types the rule can hold.
@@ -317,8 +373,8 @@ impl Compiler<'_> {
 
     fn types_by_name(&mut self, check: &Check) -> Option<EventTypes> {
         let (field, _) = fields::find("evt.type")?;
-        let field = FieldUse { field, argument: None };
-        let (test, mut wrong) = values::test(&field, check);
+        let shape = Shape { field_type: field.field_type, is_list: field.is_list };
+        let (test, mut wrong) = values::test(field.name, shape, check);
         self.diagnostics.append(&mut wrong);
         let test = test?;
         let fits = |found: &EventType| {
@@ -338,7 +394,7 @@ impl Compiler<'_> {
         Made { node, holds: types, fails: others }
     }
 
-    fn slot(&mut self, field: FieldUse) -> SlotIdx {
+    pub(super) fn slot(&mut self, field: FieldUse) -> SlotIdx {
         if let Some(slot) = self.slots.get(&field) {
             return *slot;
         }
@@ -349,7 +405,7 @@ impl Compiler<'_> {
     }
 
     /// The field of a name, if there is one and its argument fits.
-    fn field(&mut self, name: &FieldName) -> Option<FieldUse> {
+    pub(super) fn field(&mut self, name: &FieldName) -> Option<FieldUse> {
         match FieldUse::find(name) {
             Ok((found, warning)) => {
                 self.diagnostics.extend(warning);
@@ -387,6 +443,19 @@ fn unknown_event_type(name: &str, span: Span) -> Diagnostic {
     match nonna_diag::nearest(name, names, 1).first() {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")).fix(span, (*near).to_owned()),
         None => diagnostic.help("types are the names of system calls, such as `openat` or `execve`"),
+    }
+}
+
+/// An operand, for a diagnostic.
+fn name_of(operand: &Operand) -> String {
+    match operand {
+        Operand::Field(name) => name.text.clone(),
+        Operand::Transformed { transformer: Transformer::Value, operands, .. } => {
+            operands.first().map_or_else(String::new, name_of)
+        }
+        Operand::Transformed { transformer, .. } => format!("{}(…)", transformer.name()),
+        Operand::Literal(literal) => String::from_utf8_lossy(&literal.bytes).into_owned(),
+        Operand::List { .. } => "(…)".to_owned(),
     }
 }
 

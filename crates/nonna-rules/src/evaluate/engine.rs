@@ -7,7 +7,9 @@ use nonna_diag::Diagnostic;
 
 use super::compile::{Code, Node, NodeIdx, Program, SlotIdx, compile};
 use super::fact::{Fact, Facts, FieldUse};
+use super::made::Source;
 use super::output::Output;
+use super::test::Test;
 use crate::condition::Operator;
 use crate::event_types::{EventType, EventTypes};
 use crate::load::Collection;
@@ -157,7 +159,7 @@ struct Asked<'a> {
     facts: Vec<Option<Option<Fact<'a>>>>,
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
     fn holds(&mut self, node: NodeIdx) -> bool {
         let index = node.0 as usize;
         let (event, known) = self.scratch.decided[index];
@@ -171,16 +173,37 @@ impl Asked<'_> {
             Node::Not(inner) => !self.holds(*inner),
             Node::Constant(value) => *value,
             Node::Test { slot, operator, test } => self.passes(*slot, *operator, test),
+            Node::Made { source, is_list, operator, test } => {
+                self.value(source).is_some_and(|fact| test.passes(&fact, *is_list, *operator))
+            }
+            Node::Compared { left, is_list, operator, right } => {
+                self.compared(left, *is_list, *operator, right)
+            }
         };
         self.scratch.decided[index] = (self.scratch.event, holds);
         holds
     }
 
-    fn passes(&mut self, slot: SlotIdx, operator: Operator, test: &super::test::Test) -> bool {
+    fn compared(&mut self, left: &'a Source, is_list: bool, operator: Operator, right: &'a Source) -> bool {
+        let Some(left) = self.value(left) else { return false };
+        let test = self.value(right).and_then(|right| Test::against(operator, &right));
+        test.is_some_and(|test| test.passes(&left, is_list, operator))
+    }
+
+    fn value(&mut self, source: &'a Source) -> Option<Fact<'a>> {
+        source.value(&mut |slot| self.fact(slot).cloned())
+    }
+
+    fn passes(&mut self, slot: SlotIdx, operator: Operator, test: &Test) -> bool {
+        let is_list = self.program.slots[slot.0 as usize].field.is_list;
+        self.fact(slot).is_some_and(|fact| test.passes(fact, is_list, operator))
+    }
+
+    /// The value of a field, asked of the event the first time.
+    fn fact(&mut self, slot: SlotIdx) -> Option<&Fact<'a>> {
         let index = slot.0 as usize;
         let field = &self.program.slots[index];
         let event = self.event;
-        let fact = self.facts[index].get_or_insert_with(|| event.get(field));
-        fact.as_ref().is_some_and(|fact| test.passes(fact, field.field.is_list, operator))
+        self.facts[index].get_or_insert_with(|| event.get(field)).as_ref()
     }
 }

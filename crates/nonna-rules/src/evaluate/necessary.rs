@@ -109,6 +109,7 @@ impl<T: Translate> Walk<'_, T> {
                     fails: self.each(&parts, |part| &part.fails),
                 }
             }
+            Node::Made { .. } | Node::Compared { .. } => Sides::unknown(),
             Node::Test { slot, test, .. } => {
                 self.translate.check(&self.program.slots[slot.0 as usize], &asked(test))
             }

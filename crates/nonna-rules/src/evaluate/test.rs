@@ -6,12 +6,15 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use regex::bytes::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::fact::Fact;
 use super::glob::Glob;
 use super::paths::PathSet;
 use crate::condition::{Modifier, Operator};
+
+/// Most bytes that a regular expression may become.
+const REGEX_BYTES: usize = 10 << 20;
 
 /// A test of a value.
 #[derive(Debug, Clone)]
@@ -94,7 +97,37 @@ impl Net {
     }
 }
 
+/// A regular expression for whole texts.
+pub(super) fn whole(text: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(&format!("^(?:{text})$")).size_limit(REGEX_BYTES).build()
+}
+
 impl Set {
+    /// Values of one kind; `None` where they are of several.
+    fn of(facts: &[Fact<'_>]) -> Option<Set> {
+        match facts.first()? {
+            Fact::Text(_) => {
+                let text = |fact: &Fact<'_>| match fact {
+                    Fact::Text(text) => Some(text.to_vec()),
+                    _ => None,
+                };
+                facts.iter().map(text).collect::<Option<_>>().map(Set::Texts)
+            }
+            Fact::Unsigned(_) | Fact::Signed(_) => {
+                facts.iter().map(number).collect::<Option<_>>().map(Set::Numbers)
+            }
+            Fact::Bool(value) => Some(Set::Bools([!value, *value])),
+            Fact::Address(_) => {
+                let address = |fact: &Fact<'_>| match fact {
+                    Fact::Address(address) => Some(*address),
+                    _ => None,
+                };
+                facts.iter().map(address).collect::<Option<_>>().map(Set::Addresses)
+            }
+            Fact::Many(_) | Fact::Ends(_) => None,
+        }
+    }
+
     fn holds(&self, fact: &Fact<'_>) -> bool {
         match (self, fact) {
             (Set::Texts(texts), Fact::Text(text)) => texts.contains(text.as_ref()),
@@ -127,6 +160,39 @@ fn orders(operator: Operator, order: std::cmp::Ordering) -> bool {
 }
 
 impl Test {
+    /// The test that an operator makes with values that are known only now; `None` where they make none. Operators of one value take the first.
+    pub(crate) fn against(operator: Operator, right: &Fact<'_>) -> Option<Test> {
+        let facts = match right {
+            Fact::Many(facts) | Fact::Ends(facts) => facts.as_slice(),
+            fact => std::slice::from_ref(fact),
+        };
+        let first = facts.first()?;
+        let set = if operator.takes_list() { Set::of(facts) } else { Set::of(std::slice::from_ref(first)) };
+        match operator {
+            Operator::Exists => Some(Test::Exists),
+            Operator::Equal | Operator::In | Operator::Intersects => set.map(Test::OneOf),
+            Operator::NotEqual => set.map(Test::NoneOf),
+            Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
+                match first {
+                    Fact::Text(text) => Some(Test::Text(TextTest::Compared(operator, text.to_vec()))),
+                    fact => number(fact).map(|number| Test::Compared(operator, number)),
+                }
+            }
+            Operator::PathPrefix => {
+                let mut paths = PathSet::default();
+                for fact in facts {
+                    let Fact::Text(path) = fact else { return None };
+                    paths.insert(path).ok()?;
+                }
+                Some(Test::Text(TextTest::Below(paths)))
+            }
+            _ => {
+                let Fact::Text(text) = first else { return None };
+                TextTest::against(operator, text).map(Test::Text)
+            }
+        }
+    }
+
     /// Whether the value of a field passes. `is_list` and `whole` tell what several values mean: of a list all must be in a set for `in`.
     pub(crate) fn passes(&self, fact: &Fact<'_>, is_list: bool, operator: Operator) -> bool {
         match fact {
@@ -164,6 +230,23 @@ impl Test {
 }
 
 impl TextTest {
+    fn against(operator: Operator, text: &[u8]) -> Option<TextTest> {
+        let bytes = text.to_vec();
+        Some(match operator {
+            Operator::Contains | Operator::ContainsBytes => TextTest::Contains(bytes),
+            Operator::ContainsAnyCase => TextTest::ContainsAnyCase(bytes.to_ascii_lowercase()),
+            Operator::StartsWith | Operator::StartsWithBytes => TextTest::StartsWith(bytes),
+            Operator::EndsWith => TextTest::EndsWith(bytes),
+            Operator::Glob => TextTest::Glob(Glob::new(text, false).ok()?),
+            Operator::GlobAnyCase => TextTest::Glob(Glob::new(text, true).ok()?),
+            Operator::Regex => {
+                let text = std::str::from_utf8(text).ok()?;
+                TextTest::Regex(Box::new(whole(text).ok()?))
+            }
+            _ => return None,
+        })
+    }
+
     fn passes(&self, text: &[u8]) -> bool {
         match self {
             TextTest::Contains(part) => contains(text, part),

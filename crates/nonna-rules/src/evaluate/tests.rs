@@ -110,6 +110,65 @@ fn operators_on_values() {
     ));
 }
 
+/// The cases of `getopt` are those of `sinsp_filtercheck_multivalue_transformer.h` (falcosecurity/libs).
+#[test]
+fn transformers_make_values() {
+    let fields = [
+        ("proc.name", text("Bash")),
+        ("proc.exepath", text("/usr/bin/bash")),
+        ("proc.pname", text("YmFzaA==")),
+        ("fd.types", Fact::Many(vec![text("-nt"), text("x"), text("--long"), text("-p80"), text("rest")])),
+    ];
+    for condition in [
+        "tolower(proc.name) = bash and toupper(proc.name) = BASH and not toupper(proc.name) = Bash",
+        "b64(proc.pname) = bash and not b64(proc.exepath) exists",
+        "basename(proc.exepath) = bash and basename(proc.name) = Bash and basename('/a/') = ''",
+        "len(proc.name) = 4 and len(fd.types) > 4 and len(concat(proc.name, '-', proc.exepath)) = 18",
+        "toupper(basename(proc.exepath)) in (SH, BASH) and tolower(proc.name) startswith ba",
+        "join('+', ('a', 'b')) = a+b and join(',', fd.types) startswith '-nt,x'",
+        "getopt(fd.types, 'nt:p:') intersects (n) and getopt(fd.types, 'nt:p:') in (n, t, x, p, 80)",
+        "getopt(fd.types, 'nt:p:')[t] = x and getopt(fd.types, 'nt:p:')[p] = 80 and getopt(fd.types, 'n')[n] = n",
+        "not getopt(fd.types, 'nt:p:')[z] exists and getopt(('-t'), 't:')[t] = '' and getopt(('-x'), 'n') in ('?')",
+        "not getopt(('a', '-n'), 'n') intersects (n) and not getopt(('--', '-n'), 'n') intersects (n)",
+        "basename(proc.exepath) = tolower(proc.name) and proc.exepath endswith tolower(proc.name)",
+        "proc.name = val(proc.name) and not proc.name = val(proc.pname) and proc.name != val(proc.pname)",
+        "not proc.name = val(proc.cmdline) and not proc.name != val(proc.cmdline)",
+        "not tolower(proc.cmdline) = x and not tolower(proc.cmdline) != x and not len(proc.cmdline) >= 0",
+    ] {
+        assert!(holds(condition, &fields), "{condition}");
+    }
+}
+
+#[test]
+fn base64_is_strict_but_for_its_padding() {
+    for (encoded, decoded) in
+        [("YWFhYmJi", "aaabbb"), ("YQ", "a"), ("YQ==", "a"), ("YWE", "aa"), ("YWE=", "aa"), ("", "")]
+    {
+        let fields = [("proc.name", text(encoded))];
+        assert!(holds(&format!("b64(proc.name) = '{decoded}'"), &fields), "{encoded}");
+    }
+    for wrong in ["YQ===", "=", "Y", "YR==", "YW Fh", "YWF-"] {
+        assert!(!holds("b64(proc.name) exists", &[("proc.name", text(wrong))]), "{wrong}");
+    }
+}
+
+#[test]
+fn transformers_have_types() {
+    wrong("tolower(proc.pid) = x", "operator-mismatch");
+    wrong("len(proc.pid) = 3", "operator-mismatch");
+    wrong("len(proc.name) contains 3", "operator-mismatch");
+    wrong("len(proc.name) = abc", "bad-value");
+    wrong("tolower(proc.name, proc.pname) = x", "operator-mismatch");
+    wrong("concat(proc.name) = x", "operator-mismatch");
+    wrong("join(proc.name, proc.pname) = x", "operator-mismatch");
+    wrong("getopt(proc.name, 'n') intersects (n)", "operator-mismatch");
+    wrong("getopt(fd.types, 'n')[nn] = x", "operator-mismatch");
+    wrong("tolower(proc.name)[3] = x", "operator-mismatch");
+    wrong("proc.pid = val(proc.name)", "operator-mismatch");
+    wrong("proc.name = val(proc.nmae)", "unknown-rule-field");
+    wrong("tolower(proc.nmae) = x", "unknown-rule-field");
+}
+
 #[test]
 fn all_names_above_are_one_field() {
     let above =

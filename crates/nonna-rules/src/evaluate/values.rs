@@ -3,29 +3,33 @@
 //! Which operators go with which fields is `flt_is_comparable` in `userspace/libsinsp/filter_compare.cpp` (falcosecurity/libs).
 
 use nonna_diag::{Diagnostic, Span};
-use regex::bytes::RegexBuilder;
 
 use super::compile::is_text;
-use super::fact::FieldUse;
 use super::glob::{Glob, GlobError};
+use super::made::Shape;
 use super::paths::PathSet;
-use super::test::{Net, Set, Test, TextTest};
+use super::test::{Net, Set, Test, TextTest, whole};
 use crate::condition::{Check, Literal, Modifier, Operator, Right};
 use crate::fields::FieldType;
 use crate::slugs;
 
-/// Most bytes that a regular expression may become.
-const REGEX_BYTES: usize = 10 << 20;
-
 /// The test that a check makes of a field; `None` where it is wrong.
-pub(super) fn test(field: &FieldUse, check: &Check) -> (Option<Test>, Vec<Diagnostic>) {
-    let mut reader = Reader { field, wrong: Vec::new() };
+pub(super) fn test(name: &str, shape: Shape, check: &Check) -> (Option<Test>, Vec<Diagnostic>) {
+    let mut reader = Reader { name, shape, wrong: Vec::new() };
     let test = reader.test(check);
     (test.filter(|_| reader.wrong.is_empty()), reader.wrong)
 }
 
+/// Whether an operator goes with what is tested; if not, why.
+pub(super) fn goes_with(name: &str, shape: Shape, check: &Check) -> Option<Diagnostic> {
+    let reader = Reader { name, shape, wrong: Vec::new() };
+    (!reader.goes_with(check.operator)).then(|| reader.mismatch(check))
+}
+
 struct Reader<'f> {
-    field: &'f FieldUse,
+    /// What is tested, as it is written.
+    name: &'f str,
+    shape: Shape,
     wrong: Vec<Diagnostic>,
 }
 
@@ -33,17 +37,7 @@ impl Reader<'_> {
     fn test(&mut self, check: &Check) -> Option<Test> {
         let operator = check.operator;
         if !self.goes_with(operator) {
-            let field = self.field.field;
-            let list = if field.is_list { "a list of " } else { "" };
-            let message = format!(
-                "`{}` does not go with `{}`, which is {list}{}",
-                operator.name(),
-                field.name,
-                field.field_type.name()
-            );
-            let diagnostic =
-                Diagnostic::new(&slugs::OPERATOR_MISMATCH, message).label(check.operator_span, "here");
-            self.wrong.push(diagnostic.help(self.operators()));
+            self.wrong.push(self.mismatch(check));
             return None;
         }
         let values: Vec<&Literal> = match &check.right {
@@ -63,14 +57,27 @@ impl Reader<'_> {
         }
     }
 
+    fn mismatch(&self, check: &Check) -> Diagnostic {
+        let list = if self.shape.is_list { "a list of " } else { "" };
+        let message = format!(
+            "`{}` does not go with `{}`, which is {list}{}",
+            check.operator.name(),
+            self.name,
+            self.shape.field_type.name()
+        );
+        let diagnostic =
+            Diagnostic::new(&slugs::OPERATOR_MISMATCH, message).label(check.operator_span, "here");
+        diagnostic.help(self.operators())
+    }
+
     /// Whether an operator goes with the field.
     fn goes_with(&self, operator: Operator) -> bool {
         use Operator as O;
         let equality = matches!(operator, O::Exists | O::Equal | O::NotEqual | O::In | O::Intersects);
-        if self.field.field.is_list {
+        if self.shape.is_list {
             return matches!(operator, O::Exists | O::In | O::Intersects);
         }
-        match self.field.field.field_type {
+        match self.shape.field_type {
             FieldType::Text | FieldType::Path => !matches!(operator, O::ContainsBytes | O::StartsWithBytes),
             FieldType::Bytes => {
                 equality
@@ -107,7 +114,7 @@ impl Reader<'_> {
             O::NotEqual => self.set(values).map(Test::NoneOf),
             O::Less | O::LessOrEqual | O::Greater | O::GreaterOrEqual => {
                 let value = values.first()?;
-                if is_text(self.field.field.field_type) {
+                if is_text(self.shape.field_type) {
                     return Some(Test::Text(TextTest::Compared(operator, value.bytes.clone())));
                 }
                 self.number(value).map(|number| Test::Compared(operator, number))
@@ -148,7 +155,7 @@ impl Reader<'_> {
                         "",
                     );
                 };
-                match RegexBuilder::new(&format!("^(?:{text})$")).size_limit(REGEX_BYTES).build() {
+                match whole(text) {
                     Ok(regex) => TextTest::Regex(Box::new(regex)),
                     Err(error) => {
                         let reason = error.to_string();
@@ -194,7 +201,7 @@ impl Reader<'_> {
     }
 
     fn set(&mut self, values: &[&Literal]) -> Option<Set> {
-        let field_type = self.field.field.field_type;
+        let field_type = self.shape.field_type;
         match field_type {
             FieldType::Text | FieldType::Path | FieldType::Bytes => {
                 Some(Set::Texts(values.iter().map(|value| value.bytes.clone()).collect()))
@@ -259,7 +266,7 @@ impl Reader<'_> {
             Some(digits) => i128::from_str_radix(digits, 16).ok(),
             None => text.parse::<i128>().ok(),
         };
-        let field_type = self.field.field.field_type;
+        let field_type = self.shape.field_type;
         if field_type == FieldType::Port {
             number = number.or_else(|| service(&text).map(i128::from));
         }
@@ -273,7 +280,7 @@ impl Reader<'_> {
         }
         let what = if field_type == FieldType::Port { "port" } else { "number" };
         let message = match number {
-            Some(_) => format!("`{text}` is outside of what `{}` can be", self.field.field.name),
+            Some(_) => format!("`{text}` is outside of what `{}` can be", self.name),
             None => format!("`{text}` is no {what}"),
         };
         self.bad(value.span, message, "")

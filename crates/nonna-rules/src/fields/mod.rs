@@ -213,7 +213,7 @@ mod tests {
     fn operands(operand: &Operand, found: &mut Vec<FieldName>) {
         match operand {
             Operand::Field(field) => found.push(field.clone()),
-            Operand::Transformed { operands: inner, .. } => {
+            Operand::Transformed { operands: inner, .. } | Operand::List { operands: inner, .. } => {
                 inner.iter().for_each(|inner| operands(inner, found));
             }
             Operand::Literal(_) => {}

@@ -11,7 +11,7 @@ mod tests;
 
 use nonna_diag::{Diagnostic, nearest};
 
-use crate::condition::{Check, Condition, Name, Right, parse};
+use crate::condition::{Check, Condition, Name, Operand, Right, parse};
 use crate::load::{Collection, Macro, Named, Rule};
 use crate::slugs;
 
@@ -118,13 +118,39 @@ impl Resolver<'_> {
     }
 
     fn check(&mut self, mut check: Check) -> Option<Check> {
+        self.operand(&mut check.left);
         check.right = match check.right {
             Right::List(values) => Right::List(self.lists.expand(values, &mut self.diagnostics)),
             Right::Name(name) => Right::List(self.lists.named(name, &mut self.diagnostics)),
             Right::Value(value) => Right::Value(self.lists.single(value, &mut self.diagnostics)?),
-            other @ (Right::Nothing | Right::Operand(_)) => other,
+            Right::Operand(mut operand) => {
+                self.operand(&mut operand);
+                Right::Operand(operand)
+            }
+            Right::Nothing => Right::Nothing,
         };
         Some(check)
+    }
+
+    /// Puts lists in the place of their names where a transformer takes texts in parentheses.
+    fn operand(&mut self, operand: &mut Operand) {
+        match operand {
+            Operand::Field(_) | Operand::Literal(_) => {}
+            Operand::Transformed { operands, .. } => {
+                operands.iter_mut().for_each(|inner| self.operand(inner));
+            }
+            Operand::List { operands, .. } => {
+                for inner in std::mem::take(operands) {
+                    match inner {
+                        Operand::Literal(literal) => {
+                            let values = self.lists.expand(vec![literal], &mut self.diagnostics);
+                            operands.extend(values.into_iter().map(Operand::Literal));
+                        }
+                        other => operands.push(other),
+                    }
+                }
+            }
+        }
     }
 
     fn macro_named(&mut self, name: &Name, of: Option<&Macro>) -> Option<MacroIdx> {

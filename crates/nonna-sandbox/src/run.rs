@@ -18,11 +18,15 @@ const MAX_TAIL_CALLS: u32 = 33;
 
 /// The processor of a run: it stays there until the run ends, so the host is asked once.
 #[derive(Debug, Clone, Copy)]
+#[repr(transparent)]
 pub(crate) struct Processor(u32);
 
 impl Processor {
     /// The host was not asked yet; the number of no processor.
     const UNASKED: Processor = Processor(u32::MAX);
+    /// What stands there until the host was asked.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) const UNASKED_NUMBER: u32 = Processor::UNASKED.0;
 
     #[inline]
     pub(crate) fn number(&mut self, host: &mut dyn Host) -> u32 {

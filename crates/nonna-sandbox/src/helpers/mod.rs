@@ -92,7 +92,7 @@ impl Helpers {
     pub fn kernel() -> Self {
         let tables = [
             maps::TABLE,
-            &[maps::LOOKUP],
+            &[maps::LOOKUP, world::PROCESSOR],
             world::TABLE,
             probe::TABLE,
             records::TABLE,
@@ -115,6 +115,12 @@ impl Helpers {
     /// Whether this function stands under this number and is `bpf_map_lookup_elem` as the kernel's helpers have it.
     pub(crate) fn is_lookup(number: u32, function: HelperFn) -> bool {
         number == maps::LOOKUP.0 && std::ptr::fn_addr_eq(function, maps::LOOKUP.1)
+    }
+
+    /// Whether this function is `bpf_get_smp_processor_id` as the kernel's helpers have it.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn is_processor(function: HelperFn) -> bool {
+        std::ptr::fn_addr_eq(function, world::PROCESSOR.1)
     }
 
     /// With a helper under this number, in place of one that was there.

@@ -3,7 +3,7 @@
 use nonna_bpf::Helper;
 
 use super::table::helper_table;
-use super::{Called, E2BIG, EFAULT, EINVAL, EPERM, error, handle, read_bytes};
+use super::{Called, E2BIG, EFAULT, EINVAL, EPERM, HelperFn, error, handle, read_bytes};
 use crate::host::{Clock, HelperError, Space};
 use crate::maps::MapError;
 use crate::memory::Access;
@@ -29,7 +29,6 @@ helper_table! {
     Helper::KTIME_GET_TAI_NS.id() => |run, _| Ok(run.host.clock_ns(Clock::Tai)),
     Helper::JIFFIES64.id() => |run, _| Ok(run.host.clock_ns(Clock::Monotonic) / TICK_NS),
     Helper::GET_PRANDOM_U32.id() => |run, _| Ok(run.host.random().into()),
-    Helper::GET_SMP_PROCESSOR_ID.id() => |run, _| Ok(run.processor().into()),
     Helper::GET_NUMA_NODE_ID.id() => |_, _| Ok(0),
     Helper::GET_CURRENT_PID_TGID.id() => |run, _| {
         let who = run.host.identity();
@@ -212,3 +211,10 @@ fn get_stack(run: &mut Run<'_, '_>, to: u64, bytes: u64, flags: u64) -> Called {
 }
 
 const _: () = assert!(E2BIG == MapError::TooBig.errno());
+
+/// `bpf_get_smp_processor_id`: written by hand, since machine code knows where the run keeps the number.
+pub(super) const PROCESSOR: (u32, HelperFn) = (Helper::GET_SMP_PROCESSOR_ID.id(), processor);
+
+extern "C" fn processor(_: u64, _: u64, _: u64, _: u64, _: u64, run: &mut Run<'_, '_>) -> u64 {
+    run.processor().into()
+}

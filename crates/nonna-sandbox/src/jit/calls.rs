@@ -4,13 +4,15 @@ use nonna_bpf::{MemSize, Reg};
 
 use super::blocks::Function;
 use super::compiler::{
-    Compiler, DEPTH, RUN, SCRATCH, SCRATCH_2, SCRATCH_3, STOPPED, UNTIL_LOOK, gpr, in_run,
+    Compiler, DEPTH, PROCESSOR, RUN, SCRATCH, SCRATCH_2, SCRATCH_3, STOPPED, UNTIL_LOOK, gpr, in_run,
 };
 use super::encoder::*;
 use super::layout::{Label, Layout};
 use super::outside::{self, KERNEL_FUNCTION, Outside, RETURN};
+use crate::helpers::{HelperFn, Helpers};
 use crate::memory::FRAME_STRIDE_BYTES;
 use crate::program::Call;
+use crate::run::Processor;
 
 /// Registers that a call from machine code into Rust may change and the program must not see changed.
 const CALLER_SAVED: [Gpr; 6] = [RAX, RDI, RSI, RDX, RCX, R8];
@@ -61,6 +63,8 @@ pub(super) enum OutOfLine {
     Look { insn: usize, then: Label },
     /// There is no such entry: the result is 0, and control goes on there.
     Absent { then: Label },
+    /// The host was not asked for the processor yet: the helper, which stops nothing, asks it; then control goes on there.
+    Processor { helper: HelperFn, then: Label },
     /// A helper wants the run to stop or the function to return.
     Interrupted { insn: usize, number: u64, function: Function },
     /// A helper that was called by register wants the function to return.
@@ -108,11 +112,12 @@ impl Compiler<'_> {
         }
         let call = self.program.call(index).expect("the instruction is a call");
         self.look_before_call(index);
-        if self.is_counted {
-            // A program that nobody proved may look at them again.
-            self.push_all(&ARGUMENTS);
-            self.encoder.push(R8);
+        if let Call::Helper(_, helper) = call
+            && Helpers::is_processor(helper)
+        {
+            return self.processor(helper);
         }
+        self.save_arguments();
         self.encoder.mov(Size::Qword, R9, RUN);
         let number = match call {
             Call::Helper(number, function) => {
@@ -136,16 +141,38 @@ impl Compiler<'_> {
                 KERNEL_FUNCTION
             }
         };
-        if self.is_counted {
-            self.encoder.pop(SCRATCH);
-            self.pop_all(&ARGUMENTS);
-        }
+        self.restore_arguments();
         let late = self.layout.label();
         let function = self.function;
         self.out_of_line.push((late, OutOfLine::Interrupted { insn: index, number, function }));
         // Both flags at once.
         self.encoder.binary_memory(Size::Qword, Binary::Cmp, in_run(STOPPED), 0);
         self.layout.jump_if(&self.encoder, Condition::NotEqual, late);
+    }
+
+    /// The number of the processor, which the run keeps once the host was asked.
+    fn processor(&mut self, helper: HelperFn) {
+        let (late, then) = (self.layout.label(), self.layout.label());
+        self.encoder.load(Size::Dword, RAX, in_run(PROCESSOR));
+        self.encoder.binary_constant(Size::Dword, Binary::Cmp, RAX, Processor::UNASKED_NUMBER as i32);
+        self.layout.jump_if(&self.encoder, Condition::Equal, late);
+        self.layout.place(then, &self.encoder);
+        self.out_of_line.push((late, OutOfLine::Processor { helper, then }));
+    }
+
+    /// A program that nobody proved may look at the arguments of a call again.
+    fn save_arguments(&mut self) {
+        if self.is_counted {
+            self.push_all(&ARGUMENTS);
+            self.encoder.push(R8);
+        }
+    }
+
+    fn restore_arguments(&mut self) {
+        if self.is_counted {
+            self.encoder.pop(SCRATCH);
+            self.pop_all(&ARGUMENTS);
+        }
     }
 
     /// A call of a function of the program. What a proved function does not use, it does not get: a frame, its place in the
@@ -264,6 +291,13 @@ impl Compiler<'_> {
                 }
                 OutOfLine::Absent { then } => {
                     self.encoder.constant(RAX, 0);
+                    self.layout.jump(&self.encoder, then);
+                }
+                OutOfLine::Processor { helper, then } => {
+                    self.save_arguments();
+                    self.encoder.mov(Size::Qword, R9, RUN);
+                    self.call_address(helper as usize);
+                    self.restore_arguments();
                     self.layout.jump(&self.encoder, then);
                 }
                 OutOfLine::Return { function } => {

@@ -52,6 +52,7 @@ pub(super) fn in_run(offset: usize) -> Mem {
 pub(super) const STOPPED: usize = 0;
 pub(super) const UNTIL_LOOK: usize = std::mem::offset_of!(Run<'static, 'static>, meter.until_look);
 pub(super) const DEPTH: usize = std::mem::offset_of!(Run<'static, 'static>, depth);
+pub(super) const PROCESSOR: usize = std::mem::offset_of!(Run<'static, 'static>, processor);
 const UNWIND: usize = std::mem::offset_of!(Run<'static, 'static>, unwind);
 
 /// What became of a program.

@@ -38,6 +38,7 @@ use crate::memory::{MAX_FRAMES, Values};
 use crate::program::{FunctionTable, Prepared};
 use crate::run::{Engine, Run};
 
+pub use pages::CodeMemory;
 use pages::CodePages;
 
 /// A program that cannot become machine code.
@@ -90,19 +91,32 @@ pub struct Code {
 }
 
 impl Code {
-    /// Compiles a program.
+    /// Compiles a program, into pages of its own: writable until the code lies there, executable from then on.
     ///
     /// # Errors
     ///
     /// [`CompileError`] if the system gives no executable memory.
     pub fn compile(program: &Prepared) -> Result<Self, CompileError> {
+        Code::compile_at(program, None)
+    }
+
+    /// Compiles a program into memory that the caller keeps for many: see there what that costs and saves.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError`] if the memory must grow and the system gives none.
+    pub fn compile_in(program: &Prepared, memory: &CodeMemory) -> Result<Self, CompileError> {
+        Code::compile_at(program, Some(memory))
+    }
+
+    fn compile_at(program: &Prepared, memory: Option<&CodeMemory>) -> Result<Self, CompileError> {
         let targets = Box::new(Targets {
             functions: program.functions().clone(),
             helpers: program.helpers().clone(),
             addresses: OnceLock::new(),
         });
         let compiled = compiler::compile(program, &targets);
-        let pages = CodePages::new(compiled.code.len(), |code| compiled.code.write(code))?;
+        let pages = CodePages::new(memory, compiled.code.len(), |code| compiled.code.write(code))?;
         let addresses: Vec<(usize, u64)> =
             compiled.entries.iter().map(|(insn, offset)| (*insn, pages.address(*offset))).collect();
         let main = addresses.first().map_or_else(|| pages.address(0), |(_, address)| *address);

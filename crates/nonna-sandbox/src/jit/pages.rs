@@ -1,19 +1,25 @@
 //! Pages of machine code: the place where it lies and the only door into it.
 //!
-//! The pages are writable while the code is put there and executable from then until its program is gone, never both (W^X),
-//! and the code starts at a random multiple of 64 in a mapping whose own place the kernel draws. That is the defence chosen against
+//! No address is ever writable and executable (W^X). Pages of a program's own are writable while the code is put there and executable
+//! from then until the program is gone; memory that an embedder keeps for many programs has two views ([`bank`]), since switching pages to
+//! and fro takes longer than compiling a small program. The code starts at a random multiple of 64 in a mapping whose own place the
+//! kernel draws. That is the defence chosen against
 //! code that is smuggled in as constants, not blinding: whoever sprays constants must know where they come to lie, and here the
-//! start is drawn anew for each program, the rest of the pages are traps, and nothing can be written meanwhile; blinding would make every instruction with a constant three, which is where sbpf's machine code loses a quarter of its speed. This
+//! start is drawn anew for each program, what is around it is traps or other code, and its addresses cannot be written; blinding would make every instruction with a constant three, which is where sbpf's machine code loses a quarter of its speed. This
 //! module and `memory` are all of the room that may say `unsafe`.
+
+mod bank;
+mod mapping;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::ptr::NonNull;
-use std::sync::{Mutex, PoisonError};
-
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 
 use crate::run::Run;
+
+pub use bank::CodeMemory;
+use bank::Room;
+use mapping::Mapping;
 
 /// Bytes of a page.
 const PAGE_BYTES: usize = 4096;
@@ -28,54 +34,60 @@ type Entrance = unsafe extern "C" fn(u64, u64, u64, u64, u64, &mut Run<'_, '_>, 
 /// The main function of code that looks at no run: `r1` to `r5` and its frame pointer; yields `r0`.
 type QuietEntrance = extern "C" fn(u64, u64, u64, u64, u64, u64) -> u64;
 
-/// Executable pages that hold code whose first bytes are its entrance.
+/// Executable memory that holds code whose first bytes are its entrance.
 #[derive(Debug)]
 pub(super) struct CodePages {
-    mapping: NonNull<u8>,
-    mapped_bytes: usize,
-    start: usize,
+    start: NonNull<u8>,
     code_bytes: usize,
+    _place: Place,
 }
 
-// SAFETY: nothing writes the pages once they exist, so any thread may read and run them.
+/// Whose memory the code lies in; what is its own goes with it, what was lent goes back.
+#[derive(Debug)]
+enum Place {
+    Own { _pages: Mapping },
+    Lent { _room: Room },
+}
+
+// SAFETY: nothing writes the code once it lies there, so any thread may read and run it.
 unsafe impl Send for CodePages {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for CodePages {}
 
 impl CodePages {
-    /// Pages for so many bytes of code, which `write` puts there.
+    /// A place for so many bytes of code, which `write` puts there: in this memory, or in pages of its own.
     ///
     /// # Errors
     ///
     /// What the system says when it has no memory, or forbids code that was made at run time.
-    pub(super) fn new(code_bytes: usize, write: impl FnOnce(&mut [u8])) -> io::Result<Self> {
-        let random = RandomState::new().build_hasher().finish() as usize;
-        let start = random % (PAGE_BYTES / START_BYTES) * START_BYTES;
-        let mapped_bytes = (start + code_bytes).next_multiple_of(PAGE_BYTES);
-        let mapping = match Spare::take(mapped_bytes, random) {
-            Some(mapping) => mapping,
-            None => map(mapped_bytes)?,
-        };
-        let pages = CodePages { mapping, mapped_bytes, start, code_bytes };
-        // SAFETY: the mapping has so many bytes, is writable, and nobody else knows it.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(mapping.as_ptr(), mapped_bytes) };
+    pub(super) fn new(
+        memory: Option<&CodeMemory>,
+        code_bytes: usize,
+        write: impl FnOnce(&mut [u8]),
+    ) -> io::Result<Self> {
+        if let Some(memory) = memory {
+            let room = memory.take(code_bytes, write)?;
+            return Ok(CodePages { start: room.start(), code_bytes, _place: Place::Lent { _room: room } });
+        }
+        let start = random_start();
+        let mut pages = Mapping::writable((start + code_bytes).next_multiple_of(PAGE_BYTES))?;
+        let bytes = pages.bytes_mut();
         bytes[..start].fill(TRAP);
         write(&mut bytes[start..start + code_bytes]);
         bytes[start + code_bytes..].fill(TRAP);
-        protect(mapping, mapped_bytes, MprotectFlags::READ | MprotectFlags::EXEC)?;
-        Ok(pages)
+        let pages = pages.into_executable()?;
+        Ok(CodePages { start: pages.at(start), code_bytes, _place: Place::Own { _pages: pages } })
     }
 
     /// Address of the byte at an offset into the code.
     pub(super) fn address(&self, offset: u32) -> u64 {
-        (self.mapping.as_ptr().addr() + self.start) as u64 + u64::from(offset)
+        self.start.as_ptr().addr() as u64 + u64::from(offset)
     }
 
     /// The code as it lies in memory.
     pub(super) fn bytes(&self) -> &[u8] {
-        let start = self.mapping.as_ptr().wrapping_add(self.start);
-        // SAFETY: these bytes of the mapping hold the code, are readable, and are never written again.
-        unsafe { std::slice::from_raw_parts(start, self.code_bytes) }
+        // SAFETY: these bytes hold the code, are readable, and are not written again as long as `self` lives.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.code_bytes) }
     }
 
     /// Runs the function at an address in the code.
@@ -87,10 +99,9 @@ impl CodePages {
         function: u64,
         frame_pointer: u64,
     ) -> u64 {
-        let start = self.mapping.as_ptr().wrapping_add(self.start);
         // SAFETY: the compiler of this room put an entrance of this type there; the pages are executable and live as long as
         // `self`.
-        let entrance = unsafe { std::mem::transmute::<*mut u8, Entrance>(start) };
+        let entrance = unsafe { std::mem::transmute::<*mut u8, Entrance>(self.start.as_ptr()) };
         let [a, b, c, d, e] = arguments;
         // SAFETY: the code touches its own stack, `run` as the compiler laid it out, and guest memory: what a proof covers,
         // or what the run's regions allow. It keeps the calling convention.
@@ -100,8 +111,8 @@ impl CodePages {
     /// Runs code that looks at no run.
     #[inline]
     pub(super) fn enter_quietly(&self, arguments: [u64; 5], function: u64, frame_pointer: u64) -> u64 {
-        let offset = (function as usize).wrapping_sub(self.mapping.as_ptr().addr());
-        let start = self.mapping.as_ptr().wrapping_add(offset);
+        let offset = (function as usize).wrapping_sub(self.start.as_ptr().addr());
+        let start = self.start.as_ptr().wrapping_add(offset);
         // SAFETY: the compiler of this room put a function of this type there, which touches its own stack and guest memory that a
         // proof covers; the pages are executable and live as long as `self`.
         let entrance = unsafe { std::mem::transmute::<*mut u8, QuietEntrance>(start) };
@@ -110,107 +121,40 @@ impl CodePages {
     }
 }
 
-impl Drop for CodePages {
-    fn drop(&mut self) {
-        let flags = MprotectFlags::READ | MprotectFlags::WRITE;
-        let is_small = self.mapped_bytes <= MAX_SPARE_BYTES;
-        if is_small && protect(self.mapping, self.mapped_bytes, flags).is_ok() {
-            Spare::keep(self.mapping, self.mapped_bytes);
-        } else {
-            unmap(self.mapping, self.mapped_bytes);
-        }
-    }
-}
-
-/// A writable mapping of so many bytes that no code lies in.
-#[derive(Debug)]
-struct Spare {
-    mapping: NonNull<u8>,
-    mapped_bytes: usize,
-}
-
-// SAFETY: whoever takes it out of the list is the only one who knows it.
-unsafe impl Send for Spare {}
-
-/// Mappings that code has left, for the next program: asking the system for pages takes longer than compiling a small program.
-static SPARE: Mutex<Vec<Spare>> = Mutex::new(Vec::new());
-/// How many of them are kept.
-const MAX_SPARE: usize = 16;
-/// The largest that is kept.
-const MAX_SPARE_BYTES: usize = 4 * PAGE_BYTES;
-
-impl Spare {
-    fn take(mapped_bytes: usize, random: usize) -> Option<NonNull<u8>> {
-        let mut list = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
-        let n = list.len();
-        let fits = |at: &usize| list[*at].mapped_bytes == mapped_bytes;
-        let at = (0..n).map(|at| (at + random / PAGE_BYTES) % n).find(fits)?;
-        Some(list.swap_remove(at).mapping)
-    }
-
-    fn keep(mapping: NonNull<u8>, mapped_bytes: usize) {
-        let mut list = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
-        if list.len() < MAX_SPARE {
-            list.push(Spare { mapping, mapped_bytes });
-        } else {
-            drop(list);
-            unmap(mapping, mapped_bytes);
-        }
-    }
-}
-
-/// New writable pages.
-fn map(bytes: usize) -> io::Result<NonNull<u8>> {
-    let protection = ProtFlags::READ | ProtFlags::WRITE;
-    // They are written at once, so let them be there.
-    let flags = MapFlags::PRIVATE | MapFlags::POPULATE;
-    // SAFETY: a new private mapping at an address of the kernel's choice touches no memory that there is.
-    let mapping = unsafe { mmap_anonymous(std::ptr::null_mut(), bytes, protection, flags) }?;
-    Ok(NonNull::new(mapping.cast::<u8>()).expect("the kernel maps nothing at address 0"))
-}
-
-fn protect(mapping: NonNull<u8>, bytes: usize, flags: MprotectFlags) -> io::Result<()> {
-    // SAFETY: the mapping is ours; no slice of it is in use, and none of its code runs: it is new, or its owner goes.
-    Ok(unsafe { mprotect(mapping.as_ptr().cast(), bytes, flags) }?)
-}
-
-fn unmap(mapping: NonNull<u8>, bytes: usize) {
-    // SAFETY: the mapping is ours, and with the caller goes the last that knows it.
-    let unmapped = unsafe { munmap(mapping.as_ptr().cast(), bytes) };
-    debug_assert!(unmapped.is_ok(), "a mapping of ours can be given back");
+/// Where code starts in the memory that it may lie in: a multiple of a cache line below a page.
+fn random_start() -> usize {
+    let random = RandomState::new().build_hasher().finish() as usize;
+    random % (PAGE_BYTES / START_BYTES) * START_BYTES
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn pages_are_never_writable_and_executable_at_once_and_starts_differ() {
-        let all: Vec<CodePages> =
-            (0..16).map(|_| CodePages::new(100, |code| code.fill(0xc3)).unwrap()).collect();
+    fn line_of(address: u64) -> String {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        for pages in &all {
-            let address = pages.address(0);
-            let line = maps.lines().find(|line| {
-                let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
-                let number = |text| u64::from_str_radix(text, 16).unwrap();
-                (number(from)..number(to)).contains(&address)
-            });
-            assert!(line.unwrap().contains(" r-xp "), "{line:?}");
-            assert_eq!(pages.bytes(), [0xc3; 100]);
+        let line = maps.lines().find(|line| {
+            let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
+            let number = |text| u64::from_str_radix(text, 16).unwrap();
+            (number(from)..number(to)).contains(&address)
+        });
+        line.unwrap().to_owned()
+    }
+
+    #[test]
+    fn no_address_is_writable_and_executable_and_starts_differ() {
+        let memory = CodeMemory::default();
+        for place in [None, Some(&memory)] {
+            let all: Vec<CodePages> =
+                (0..16).map(|_| CodePages::new(place, 100, |code| code.fill(0xc3)).unwrap()).collect();
+            for pages in &all {
+                assert!(line_of(pages.address(0)).contains(" r-x"), "{}", line_of(pages.address(0)));
+                assert_eq!(pages.bytes(), [0xc3; 100]);
+            }
+            let starts: std::collections::BTreeSet<u64> = all.iter().map(|p| p.address(0) % 4096).collect();
+            assert!(starts.len() > 4, "{starts:?}");
         }
-        let before: std::collections::BTreeSet<u64> = all.iter().map(|p| p.address(0) & !4095).collect();
-        let starts: std::collections::BTreeSet<u64> = all.iter().map(|p| p.address(0) % 4096).collect();
-        assert!(starts.len() > 4, "{starts:?}");
-        // Pages that are used again hold nothing of the code that was there.
-        drop(all);
-        let again: Vec<CodePages> =
-            (0..16).map(|_| CodePages::new(10, |code| code.fill(0x90)).unwrap()).collect();
-        assert!(again.iter().any(|pages| before.contains(&(pages.address(0) & !4095))));
-        for pages in &again {
-            // SAFETY: the mapping has so many bytes, which nobody writes.
-            let all = unsafe { std::slice::from_raw_parts(pages.mapping.as_ptr(), pages.mapped_bytes) };
-            assert_eq!(all.iter().filter(|byte| **byte != TRAP).count(), 10);
-        }
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        assert!(!maps.contains(" rwx"), "{maps}");
     }
 }

@@ -138,6 +138,7 @@ pub(super) fn compile(collection: &Collection, resolution: &Resolution) -> (Prog
             compiler.rule(place, rule, condition);
         }
     }
+    compiler.unused_macros();
     (compiler.program, compiler.diagnostics)
 }
 
@@ -276,6 +277,16 @@ impl Compiler<'_> {
         let made = condition.and_then(|condition| self.condition(condition));
         self.macros[index] = Some(made);
         made
+    }
+
+    /// Tells what is wrong with macros that no rule asks for. No code is kept of them: their fields need not be found for any event.
+    fn unused_macros(&mut self) {
+        let (n_nodes, n_slots) = (self.program.nodes.len(), self.program.slots.len());
+        for index in 0..self.macros.len() {
+            self.macro_at(index);
+        }
+        self.program.nodes.truncate(n_nodes);
+        self.program.slots.truncate(n_slots);
     }
 
     fn check(&mut self, check: &Check) -> Option<Made> {

@@ -225,6 +225,27 @@ fn what_makes_no_sense_is_said() {
 }
 
 #[test]
+fn a_macro_is_read_even_if_no_rule_uses_it() {
+    let rule = "- rule: r\n  desc: d\n  condition: evt.type = open\n  output: o\n  priority: INFO\n";
+    let text = format!(
+        "{rule}- macro: inner\n  condition: proc.nmae = x\n- macro: outer\n  condition: inner and proc.pid contains 3\n- macro: good\n  condition: fd.sport = 1\n"
+    );
+    let mut collection = Collection::new();
+    collection.add(SourceId(0), &text);
+    let (set, diagnostics) = RuleSet::new(&collection);
+    let errors: Vec<_> = diagnostics.iter().filter(|found| found.is_error()).collect();
+    let told: Vec<_> = errors
+        .iter()
+        .map(|found| {
+            let span = found.primary().expect("a place");
+            (found.slug.name, &text[span.start as usize..span.end as usize])
+        })
+        .collect();
+    assert_eq!(told, [("unknown-rule-field", "proc.nmae"), ("operator-mismatch", "contains")]);
+    assert_eq!(set.program.slots.iter().map(|slot| slot.field.name).collect::<Vec<_>>(), ["evt.type"]);
+}
+
+#[test]
 fn a_rule_may_allow_to_be_left_out() {
     let rule = |extra: &str| {
         format!(

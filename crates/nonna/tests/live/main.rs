@@ -25,7 +25,8 @@ fn main() -> ExitCode {
     let suite = Suite::new("nonna-live", env!("CARGO_MANIFEST_DIR"))
         .features(|feature| Kernel::new().probe(feature))
         .objects(OBJECTS)
-        .path(NONNA);
+        .path(NONNA)
+        .path(rules::rules());
     [trace::tests, functions::tests, watch::tests, files::tests, names::tests, rights::tests, rules::tests]
         .into_iter()
         .fold(suite, |suite, tests| tests(suite))

@@ -37,6 +37,15 @@ pub fn tests(suite: Suite) -> Suite {
         Need::Tool("find"),
         Need::Tool("shred"),
         Need::Tool("true"),
+        Need::Tool("cat"),
+        Need::Tool("ln"),
+        Need::Tool("ls"),
+        Need::Tool("sh"),
+        Need::Tool("sleep"),
+        Need::Tool("cp"),
+        Need::Tool("mv"),
+        Need::Tool("rm"),
+        Need::Tool("mkdir"),
     ];
     suite
         .test(KernelTest::new("each_deed_raises_its_rule_once", &needs, each_deed_raises_its_rule_once))
@@ -78,13 +87,21 @@ fn deed(what: &str) -> Command {
     command
 }
 
-fn rules() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus/falco/falco_rules.yaml")
+/// The rules; guests of other kernels are given them at the same place.
+pub fn rules() -> PathBuf {
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3);
+    above.unwrap_or(Path::new("/")).join("shared/corpus/falco/falco_rules.yaml")
+}
+
+/// Where a program is.
+fn file_of(program: &str) -> PathBuf {
+    let folders = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(program));
+    folders.iter().find(|path| path.exists()).unwrap_or(&folders[0]).clone()
 }
 
 /// Another name for a program: what it is called is all that some rules look at.
 fn called(program: &str, path: PathBuf) -> std::io::Result<PathBuf> {
-    std::fs::copy(program, &path)?;
+    std::fs::copy(file_of(program), &path)?;
     Ok(path)
 }
 
@@ -96,7 +113,7 @@ fn run(command: &mut Command) -> std::io::Result<()> {
 fn run_from_memory(program: &str) -> std::io::Result<()> {
     let memory = rustix::fs::memfd_create("nothing", rustix::fs::MemfdFlags::empty())?;
     let mut memory = File::from(memory);
-    memory.write_all(&std::fs::read(program)?)?;
+    memory.write_all(&std::fs::read(file_of(program))?)?;
     run(&mut Command::new(format!("/proc/self/fd/{}", memory.as_raw_fd())))
 }
 
@@ -118,10 +135,10 @@ fn each_deed_raises_its_rule_once() -> Outcome {
     let folder = tempfile::tempdir()?;
     let at = |name: &str| folder.path().join(name);
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
-    let starter = called("/bin/dash", at("starter"))?;
-    let reader = called("/bin/cat", at("reader"))?;
-    let server = called("/bin/dash", at("httpd"))?;
-    let login = called("/bin/dash", at("login"))?;
+    let starter = called("dash", at("starter"))?;
+    let reader = called("cat", at("reader"))?;
+    let server = called("dash", at("httpd"))?;
+    let login = called("dash", at("login"))?;
     std::fs::write(at("syslog"), "x")?;
     std::fs::write(at("doomed"), "x")?;
     let shm = Path::new("/dev/shm").join(format!("nonna-{}.sh", std::process::id()));
@@ -138,7 +155,7 @@ fn each_deed_raises_its_rule_once() -> Outcome {
         let traversal = format!("{} /etc/../etc/../etc/shadow; true", reader.display());
         run(Command::new(&starter).args(["-c", &traversal]))?;
         run(Command::new("sh").arg("-c").arg(&shm))?;
-        run_from_memory("/bin/true")?;
+        run_from_memory("true")?;
         run(Command::new("find").args(["/tmp", "-maxdepth", "1", "-iname", ".aws/credentials"]))?;
         run(Command::new("find").args(["/tmp", "-maxdepth", "1", "-iname", "id_rsa"]))?;
         run(&mut deed("be held"))?;
@@ -169,7 +186,10 @@ fn each_deed_raises_its_rule_once() -> Outcome {
         "Read sensitive file trusted after startup",
     ];
     let folder = folder.path().to_string_lossy().into_owned();
-    for rule in expected {
+    // A machine without that account has no name for whoever it is.
+    let has_daemon =
+        std::fs::read_to_string("/etc/passwd")?.lines().any(|line| line.starts_with("daemon:x:1:"));
+    for rule in expected.into_iter().filter(|rule| has_daemon || *rule != "System user interactive") {
         let found: Vec<&Value> = alerts.iter().filter(|alert| alert["rule"] == rule).collect();
         // Others work on this machine too: what this test did is known by where.
         let own = found.iter().filter(|alert| is_own(alert, &folder)).count();

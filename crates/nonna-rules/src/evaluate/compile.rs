@@ -132,6 +132,7 @@ pub(super) fn compile(collection: &Collection, resolution: &Resolution) -> (Prog
         tests: HashMap::new(),
         diagnostics: Vec::new(),
         unavailable: Vec::new(),
+        excused: Vec::new(),
     };
     for (place, (rule, condition)) in collection.rules.iter().zip(&resolution.rules).enumerate() {
         if let Some(condition) = condition {
@@ -162,6 +163,8 @@ pub(super) struct Compiler<'r> {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Fields that nothing here can fill, as the rule at hand uses them.
     unavailable: Vec<(&'static str, Span)>,
+    /// What was wrong in rules that were left out for it.
+    excused: Vec<Diagnostic>,
 }
 
 impl Compiler<'_> {
@@ -169,6 +172,10 @@ impl Compiler<'_> {
         let n_before = self.diagnostics.len();
         self.unavailable.clear();
         let made = self.condition(condition);
+        if made.is_none() && self.diagnostics.len() == n_before {
+            // A macro of it was wrong before, in a rule that was left out for it: here it counts again.
+            self.diagnostics.append(&mut self.excused.clone());
+        }
         let (output, wrong) = Output::new(&rule.output);
         self.diagnostics.extend(wrong);
         if rule.may_be_skipped && self.skips(rule, n_before) {
@@ -193,13 +200,10 @@ impl Compiler<'_> {
         };
         let message = format!("rule `{}` is left out: {}", rule.name.text, first.message);
         let span = first.primary().unwrap_or(rule.name.span);
-        self.diagnostics.retain({
-            let mut index = 0;
-            move |found| {
-                index += 1;
-                index <= n_before || !is_unknown(found)
-            }
-        });
+        let of_rule = self.diagnostics.split_off(n_before);
+        let (excused, others): (Vec<_>, Vec<_>) = of_rule.into_iter().partition(is_unknown);
+        self.excused.extend(excused);
+        self.diagnostics.extend(others);
         self.diagnostics.push(Diagnostic::new(&slugs::SKIPPED_RULE, message).label(span, "here"));
         true
     }
@@ -332,6 +336,11 @@ impl Compiler<'_> {
         if let Some(wrong) = values::goes_with(&name_of(&check.left), shape, check) {
             self.diagnostics.push(wrong);
             return None;
+        }
+        // A pattern out of an event would be made anew for each, and whoever causes the event would choose what that costs.
+        if matches!(check.operator, Operator::Regex | Operator::PathPrefix) {
+            let message = format!("`{}` needs a pattern that is written here", check.operator.name());
+            return self.bad_operand(right.span(), &message);
         }
         if !shape.compares_with(right_shape) {
             let message = format!(

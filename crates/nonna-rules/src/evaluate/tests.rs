@@ -283,3 +283,22 @@ fn official_rules_compile() {
         assert_eq!(set.len(), enabled, "{}", path.display());
     }
 }
+
+#[test]
+fn what_one_rule_is_excused_for_another_is_not() {
+    let file = "- macro: new\n  condition: proc.brand_new = x\n\
+                - rule: excused\n  desc: d\n  condition: evt.type = execve and new\n  output: o\n  priority: INFO\n  skip-if-unknown-filter: true\n\
+                - rule: other\n  desc: d\n  condition: evt.type = open and new\n  output: o\n  priority: INFO\n";
+    let mut collection = Collection::new();
+    assert!(collection.add(SourceId(0), file).is_empty());
+    let (rules, diagnostics) = RuleSet::new(&collection);
+    let slugs: Vec<&str> = diagnostics.iter().map(|found| found.slug.name).collect();
+    assert_eq!(slugs, ["skipped-rule", "unknown-rule-field"]);
+    assert!(rules.is_empty());
+}
+
+#[test]
+fn patterns_are_written_and_do_not_come_with_events() {
+    wrong("evt.type = execve and proc.name regex val(proc.cmdline)", "operator-mismatch");
+    wrong("evt.type = execve and proc.cwd pmatch val(proc.exepath)", "operator-mismatch");
+}

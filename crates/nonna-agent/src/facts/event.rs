@@ -52,7 +52,7 @@ const ARGUMENTS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("domain", "network.family"),
             ("type", "network.type"),
-            ("proto", "network.protocol"),
+            ("proto", "network.protocol_number"),
             ("fd", "result"),
         ],
     ),

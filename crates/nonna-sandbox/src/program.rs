@@ -405,6 +405,11 @@ impl Prepared {
         self.facts.access(insn)
     }
 
+    /// The same of every instruction.
+    pub(crate) fn accesses(&self) -> &[AccessFact] {
+        self.facts.accesses()
+    }
+
     /// The map that the helper call at `insn` works on, where it is the same in every run.
     pub fn map(&self, insn: usize) -> Option<MapHandle> {
         self.handles.get(self.facts.map(insn)?.0 as usize).copied()

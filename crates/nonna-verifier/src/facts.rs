@@ -75,6 +75,11 @@ impl Facts {
         self.given
     }
 
+    /// How an engine must treat the access of each instruction.
+    pub fn accesses(&self) -> &[AccessFact] {
+        &self.accesses
+    }
+
     /// How to treat the access of an instruction, by index; instructions without access are `Direct` where a run comes.
     pub fn access(&self, insn: usize) -> AccessFact {
         self.accesses[insn]

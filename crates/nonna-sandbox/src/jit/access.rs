@@ -2,7 +2,7 @@
 //!
 //! A proved access is one instruction. Any other asks the run first, out of line, and touches memory only if the run allows it.
 
-use nonna_bpf::{AtomicOp, Insn, MemSize, Operand, Reg};
+use nonna_bpf::{AtomicOp, MemSize, Operand, Reg};
 use nonna_verifier::AccessFact;
 
 use super::calls::Stub;
@@ -27,43 +27,37 @@ pub(super) fn place(base: Reg, offset: i16) -> Mem {
 }
 
 impl Compiler<'_> {
-    /// An instruction that touches memory.
-    pub(super) fn access(&mut self, index: usize, insn: Insn) {
-        match insn {
-            Insn::Load { size, sign_extend, dst, base, offset } => {
-                let (mem, fact) = (place(base, offset), self.program.access(index));
-                if fact == AccessFact::Probe {
-                    return self.probe(index, size, sign_extend, dst, mem);
-                }
-                self.check(index, size, mem, Access::Read);
-                if sign_extend {
-                    self.encoder.load_signed(access_size(size), gpr(dst), mem);
-                } else {
-                    self.encoder.load(access_size(size), gpr(dst), mem);
-                }
-            }
-            Insn::Store { size, base, offset, src } => {
-                let mem = place(base, offset);
-                self.check(index, size, mem, Access::Write);
-                match src {
-                    Operand::Reg(src) => self.encoder.store(access_size(size), mem, gpr(src)),
-                    Operand::Imm(value) => self.encoder.store_constant(access_size(size), mem, value),
-                }
-            }
-            Insn::Atomic { size, op, base, offset, src } => {
-                let mem = place(base, offset);
-                self.check(index, size, mem, Access::Write);
-                self.atomic(size, op, mem, gpr(src));
-            }
-            _ => unreachable!("only these touch memory"),
+    /// A load.
+    #[inline]
+    pub(super) fn load(&mut self, index: usize, size: MemSize, is_signed: bool, dst: Reg, mem: Mem) {
+        let fact = self.program.access(index);
+        if fact == AccessFact::Probe {
+            return self.probe(index, size, is_signed, dst, mem);
+        }
+        if fact != AccessFact::Direct {
+            self.check(index, size, mem, Access::Read);
+        }
+        if is_signed {
+            self.encoder.load_signed(access_size(size), gpr(dst), mem);
+        } else {
+            self.encoder.load(access_size(size), gpr(dst), mem);
+        }
+    }
+
+    /// A store of a register or of a number.
+    #[inline]
+    pub(super) fn store(&mut self, index: usize, size: MemSize, mem: Mem, src: Operand) {
+        if self.program.access(index) != AccessFact::Direct {
+            self.check(index, size, mem, Access::Write);
+        }
+        match src {
+            Operand::Reg(src) => self.encoder.store(access_size(size), mem, gpr(src)),
+            Operand::Imm(value) => self.encoder.store_constant(access_size(size), mem, value),
         }
     }
 
     /// Asks the run about an access that was not proved.
     fn check(&mut self, index: usize, size: MemSize, mem: Mem, access: Access) {
-        if self.program.access(index) == AccessFact::Direct {
-            return;
-        }
         self.encoder.address(Size::Qword, SCRATCH_2, mem);
         self.encoder.constant(SCRATCH, access_number(index, size, access));
         self.call_stub(Stub::Check);
@@ -82,7 +76,11 @@ impl Compiler<'_> {
         }
     }
 
-    fn atomic(&mut self, size: MemSize, op: AtomicOp, mem: Mem, src: Gpr) {
+    /// An atomic operation.
+    pub(super) fn atomic(&mut self, index: usize, size: MemSize, op: AtomicOp, mem: Mem, src: Gpr) {
+        if self.program.access(index) != AccessFact::Direct {
+            self.check(index, size, mem, Access::Write);
+        }
         let size = access_size(size);
         match op {
             AtomicOp::Add { fetch: false } => self.encoder.locked_binary(size, Binary::Add, mem, src),

@@ -3,10 +3,12 @@
 //! One pass over all instructions and few over those that control comes and goes by: facts that hold whatever comes before.
 //! Nothing here emits code.
 
-use nonna_bpf::{Callee, Insn, Reg};
+use std::ops::Range;
+
+use nonna_bpf::Reg;
 use nonna_verifier::AccessFact;
 
-use super::effects::{Effect, bit};
+use super::effects::{Effect, Form, Forms, bit};
 use crate::memory::MAX_FRAMES;
 use crate::program::Prepared;
 
@@ -30,14 +32,45 @@ pub(super) struct Function {
     pub(super) has_may_goto: bool,
 }
 
+/// What kind of place an instruction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Marks(u8);
+
+impl Marks {
+    const LEADS: u8 = 1;
+    const HEADS_LOOP: u8 = 2;
+    const STARTS_FUNCTION: u8 = 4;
+
+    #[inline(always)]
+    fn add(&mut self, marks: u8) {
+        self.0 |= marks;
+    }
+
+    /// Whether control comes there from elsewhere than the instruction before.
+    #[inline(always)]
+    pub(super) fn leads(self) -> bool {
+        self.0 & Marks::LEADS != 0
+    }
+
+    /// Whether something behind it jumps back there.
+    pub(super) fn heads_loop(self) -> bool {
+        self.0 & Marks::HEADS_LOOP != 0
+    }
+
+    /// Whether it is the first of a function.
+    pub(super) fn starts_function(self) -> bool {
+        self.0 & Marks::STARTS_FUNCTION != 0
+    }
+}
+
 /// Memory for what is known of instructions.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     effects: Vec<Effect>,
     controls: Vec<u32>,
-    leaders: Vec<bool>,
-    loop_heads: Vec<bool>,
+    marks: Vec<Marks>,
     live: Vec<u16>,
+    functions: Vec<Function>,
 }
 
 impl Lists {
@@ -45,8 +78,7 @@ impl Lists {
     pub(super) fn bytes(&self) -> usize {
         self.effects.capacity() * size_of::<Effect>()
             + self.controls.capacity() * size_of::<u32>()
-            + self.leaders.capacity()
-            + self.loop_heads.capacity()
+            + self.marks.capacity() * size_of::<Marks>()
             + self.live.capacity() * size_of::<u16>()
     }
 }
@@ -57,19 +89,18 @@ pub(super) struct Blocks {
     effects: Vec<Effect>,
     /// Instructions that may go on elsewhere than at the next, in order.
     controls: Vec<u32>,
-    /// Instructions to which control comes from elsewhere than the one before; and one at the end.
-    leaders: Vec<bool>,
+    /// Of each instruction, and of the end.
+    marks: Vec<Marks>,
     /// Registers whose value is wanted after the instruction.
     live: Vec<u16>,
     /// By entry.
     pub(super) functions: Vec<Function>,
     /// Registers that the program names at all.
     pub(super) used: u16,
-    has_may_goto: bool,
+    /// What kinds of instructions there are.
+    forms: Forms,
     /// Whether any access was left to be checked.
     pub(super) checks: bool,
-    /// Instructions that jump backwards from behind: heads of loops.
-    pub(super) loop_heads: Vec<bool>,
     /// Where nothing in the program looks at the run: how many of its functions are active at once at most.
     pub(super) quiet: Option<usize>,
 }
@@ -78,24 +109,22 @@ impl Blocks {
     /// Looks a program over; the memory of lists is used for what it finds.
     pub(super) fn new(program: &Prepared, lists: Lists) -> Self {
         let n = program.insns().len();
-        let Lists { mut effects, mut controls, mut leaders, mut loop_heads, mut live } = lists;
-        effects.clear();
-        controls.clear();
-        leaders.clear();
-        leaders.resize(n + 1, false);
-        loop_heads.clear();
-        loop_heads.resize(n, false);
+        let Lists { mut effects, mut controls, mut marks, mut live, mut functions } = lists;
+        effects.resize(n, Effect::default());
+        functions.clear();
+        marks.clear();
+        marks.resize(n + 1, Marks::default());
         live.resize(n, 0);
+        controls.resize(n, 0);
         let mut blocks = Blocks {
             effects,
             controls,
-            leaders,
+            marks,
             live,
-            functions: Vec::new(),
+            functions,
             used: 0,
-            has_may_goto: false,
+            forms: Forms::default(),
             checks: false,
-            loop_heads,
             quiet: None,
         };
         blocks.find_effects(program);
@@ -108,29 +137,37 @@ impl Blocks {
 
     /// Gives the memory of its lists back.
     pub(super) fn into_lists(self) -> Lists {
-        let Blocks { effects, controls, leaders, loop_heads, live, .. } = self;
-        Lists { effects, controls, leaders, loop_heads, live }
+        let Blocks { effects, controls, marks, live, functions, .. } = self;
+        Lists { effects, controls, marks, live, functions }
     }
 
     fn find_effects(&mut self, program: &Prepared) {
-        let (mut used, mut checks) = (0, false);
-        let controls = &mut self.controls;
-        let effects = program.insns().iter().enumerate().map(|(index, insn)| {
+        let (mut used, mut doubtful, mut forms) = (0, 0, Forms::default());
+        let (insns, accesses) = (program.insns(), program.accesses());
+        let mut n_controls = 0;
+        let places = insns.iter().zip(accesses).zip(&mut self.effects).zip(0..);
+        for (((insn, access), place), index) in places {
             let effect = Effect::of(insn);
+            *place = effect;
             used |= effect.reads | effect.writes;
-            checks |= effect.touches_memory() & (program.access(index) != AccessFact::Direct);
-            if effect.controls() {
-                controls.push(index as u32);
-            }
-            effect
-        });
-        self.effects.extend(effects);
-        (self.used, self.checks) = (used, checks);
+            forms.add(effect.form);
+            doubtful |= u8::from(effect.touches_memory() & (*access != AccessFact::Direct));
+            // Written always, kept where it is one: programs have them where nobody can guess.
+            self.controls[n_controls] = index;
+            n_controls += usize::from(effect.controls());
+        }
+        self.controls.truncate(n_controls);
+        (self.used, self.checks, self.forms) = (used, doubtful != 0, forms);
     }
 
-    /// The instructions that may go on elsewhere than at the next, and where they stand.
-    fn controls<'b>(&'b self, program: &'b Prepared) -> impl Iterator<Item = (usize, &'b Insn)> + use<'b> {
-        self.controls.iter().map(|index| (*index as usize, &program.insns()[*index as usize]))
+    /// The instructions that may go on elsewhere than at the next, by place and form.
+    fn controls(&self) -> impl DoubleEndedIterator<Item = (usize, Form)> + use<'_> {
+        self.controls.iter().map(|index| (*index as usize, self.effects[*index as usize].form))
+    }
+
+    /// The calls of functions of the program.
+    fn local_calls(&self) -> impl Iterator<Item = usize> + use<'_> {
+        self.controls().filter(|(_, form)| *form == Form::CallLocal).map(|(index, _)| index)
     }
 
     /// What an instruction does to registers.
@@ -139,10 +176,10 @@ impl Blocks {
         self.effects[insn]
     }
 
-    /// Whether control comes to the instruction from elsewhere than the one before.
+    /// What kind of place an instruction is.
     #[inline]
-    pub(super) fn is_leader(&self, insn: usize) -> bool {
-        self.leaders[insn]
+    pub(super) fn marks(&self, insn: usize) -> Marks {
+        self.marks[insn]
     }
 
     /// Whether the value of a register is wanted after an instruction.
@@ -153,44 +190,40 @@ impl Blocks {
 
     /// The instructions from `insn` to the end of its block.
     pub(super) fn length(&self, insn: usize) -> usize {
-        let rest = &self.leaders[insn + 1..];
-        1 + rest.iter().position(|leads| *leads).unwrap_or(rest.len() - 1)
+        let rest = &self.marks[insn + 1..];
+        1 + rest.iter().position(|marks| marks.leads()).unwrap_or(rest.len() - 1)
     }
 
     fn find_leaders(&mut self, program: &Prepared) {
-        self.leaders[0] = true;
-        let end = self.leaders.len() - 1;
-        self.leaders[end] = true;
+        self.marks[0].add(Marks::LEADS);
         for index in &self.controls {
             let index = *index as usize;
-            let insn = &program.insns()[index];
-            if matches!(insn, Insn::Call(callee) if !matches!(callee, Callee::Local(_)))
-                || matches!(insn, Insn::Exit | Insn::LoadPacket { .. })
-            {
-                self.leaders[index + 1] = true;
-                continue;
+            self.marks[index + 1].add(Marks::LEADS);
+            let form = self.effects[index].form;
+            if matches!(form, Form::Jump | Form::Goto | Form::MayGoto | Form::CallLocal) {
+                let target = program.target(index);
+                let is_back = (target <= index) & (form != Form::CallLocal);
+                self.marks[target].add(Marks::LEADS | if is_back { Marks::HEADS_LOOP } else { 0 });
             }
-            let target = program.target(index);
-            self.leaders[target] = true;
-            self.leaders[index + 1] = true;
-            if target <= index && !matches!(insn, Insn::Call(_)) {
-                self.loop_heads[target] = true;
-            }
-            self.has_may_goto |= matches!(insn, Insn::MayGoto { .. });
         }
+        let end = self.marks.len() - 1;
+        self.marks[end].add(Marks::LEADS);
         for entry in program.functions().entries() {
-            self.leaders[entry] = true;
+            self.marks[entry].add(Marks::LEADS);
         }
     }
 
     fn find_functions(&mut self, program: &Prepared) {
         let n = program.insns().len();
-        let by_register =
-            self.controls(program).any(|(_, insn)| matches!(insn, Insn::Call(Callee::Register(_))));
+        if program.functions().is_empty() && !self.forms.has_any([Form::CallLocal]) {
+            return self.find_function(program, 0..n, false);
+        }
+        let by_register = self.forms.has_any([Form::CallRegister]);
         let mut entries: Vec<(usize, bool)> = vec![(0, false)];
         entries.extend(program.functions().entries().map(|entry| (entry, by_register)));
-        let local = self.controls(program).filter(|(_, insn)| matches!(insn, Insn::Call(Callee::Local(_))));
-        entries.extend(local.map(|(index, _)| (program.target(index), true)));
+        if self.forms.has_any([Form::CallLocal]) {
+            entries.extend(self.local_calls().map(|index| (program.target(index), true)));
+        }
         entries.sort_unstable();
         // Of two that are the same, the one that is called stays.
         entries.reverse();
@@ -198,28 +231,10 @@ impl Blocks {
         entries.reverse();
         for (at, (entry, is_called)) in entries.iter().enumerate() {
             let end = entries.get(at + 1).map_or(n, |(next, _)| *next);
-            let (mut reads, mut writes) = (0, 0);
-            for effect in &self.effects[*entry..end] {
-                reads |= effect.reads;
-                writes |= effect.writes;
-            }
-            self.functions.push(Function {
-                entry: *entry,
-                changes: writes & 0x3c0,
-                is_called: *is_called,
-                calls: !program.ends() || self.checks,
-                has_frame: reads & bit(Reg::R10) != 0,
-                has_may_goto: false,
-            });
-        }
-        for index in &self.controls {
-            let insn = &program.insns()[*index as usize];
-            let number = self.number_of(*index as usize);
-            let function = &mut self.functions[number];
-            function.has_may_goto |= matches!(insn, Insn::MayGoto { .. });
-            function.calls |= matches!(insn, Insn::Call(_) | Insn::LoadPacket { .. });
+            self.find_function(program, *entry..end, *is_called);
         }
         if self.functions.len() > 1 && self.jumps_across(program) {
+            let has_may_goto = self.forms.has_any([Form::MayGoto]);
             // Nothing is known of which function an instruction belongs to: all are taken to do everything.
             for function in &mut self.functions {
                 *function = Function {
@@ -228,34 +243,53 @@ impl Blocks {
                     is_called: true,
                     calls: true,
                     has_frame: true,
-                    has_may_goto: self.has_may_goto,
+                    has_may_goto,
                 };
             }
             self.used = ALL;
         }
     }
 
+    /// The function of these instructions.
+    fn find_function(&mut self, program: &Prepared, insns: Range<usize>, is_called: bool) {
+        let entry = insns.start;
+        let (mut reads, mut writes, mut forms) = (0, 0, Forms::default());
+        for effect in &self.effects[insns] {
+            reads |= effect.reads;
+            writes |= effect.writes;
+            forms.add(effect.form);
+        }
+        self.marks[entry].add(Marks::STARTS_FUNCTION);
+        let calls = [Form::CallLocal, Form::CallRegister, Form::CallOut, Form::LoadPacket];
+        self.functions.push(Function {
+            entry,
+            changes: writes & 0x3c0,
+            is_called,
+            calls: !program.ends() || self.checks || forms.has_any(calls),
+            has_frame: reads & bit(Reg::R10) != 0,
+            has_may_goto: forms.has_any([Form::MayGoto]),
+        });
+    }
+
     /// Whether the program asks nothing of the world: it ends, every access was proved, no call leads outside, and no frame must be
     /// emptied for it. Yields how deep its calls go.
     fn find_quiet(&self, program: &Prepared) -> Option<usize> {
-        let asks = |index: usize, insn: &Insn| match insn {
-            Insn::Call(Callee::Local(_)) => false,
-            Insn::Call(_) => program.lookup(index).is_none(),
-            _ => matches!(insn, Insn::LoadPacket { .. }),
-        };
         let empties = self.used & bit(Reg::R10) != 0 && program.needs_empty_frames();
-        let is_loud = !program.ends() || empties || self.checks;
-        if is_loud || self.controls(program).any(|(index, insn)| asks(index, insn)) {
+        let asks = self.forms.has_any([Form::CallRegister, Form::LoadPacket]);
+        if !program.ends() || empties || self.checks || asks {
             return None;
         }
-        let calls: Vec<(usize, usize)> = self
-            .controls(program)
-            .filter(|(_, insn)| matches!(insn, Insn::Call(Callee::Local(_))))
-            .map(|(index, _)| (self.number_of(index), self.number_of(program.target(index))))
-            .collect();
-        if calls.is_empty() {
+        let is_outside = |(index, form)| form == Form::CallOut && program.lookup(index).is_none();
+        if self.forms.has_any([Form::CallOut]) && self.controls().any(is_outside) {
+            return None;
+        }
+        if !self.forms.has_any([Form::CallLocal]) {
             return Some(1);
         }
+        let calls: Vec<(usize, usize)> = self
+            .local_calls()
+            .map(|index| (self.number_of(index), self.number_of(program.target(index))))
+            .collect();
         // Each round reaches one call deeper; who is never done calls itself.
         let mut depths = vec![1; self.functions.len()];
         for _ in 0..MAX_FRAMES {
@@ -283,15 +317,13 @@ impl Blocks {
         let function = |insn: usize| self.functions.partition_point(|f| f.entry <= insn);
         let falls_in = self.functions[1..].iter().any(|f| !self.effects[f.entry - 1].controls());
         falls_in
-            || self.controls(program).any(|(index, insn)| match insn {
-                Insn::Jump { .. } | Insn::MayGoto { .. } => {
+            || self.controls().any(|(index, form)| match form {
+                Form::Jump | Form::MayGoto => {
                     function(program.target(index)) != function(index)
                         || function(index + 1) != function(index)
                 }
-                Insn::Goto { .. } | Insn::GotoLong { .. } => {
-                    function(program.target(index)) != function(index)
-                }
-                Insn::Exit => false,
+                Form::Goto => function(program.target(index)) != function(index),
+                Form::Exit => false,
                 _ => function(index + 1) != function(index),
             })
     }
@@ -306,7 +338,7 @@ impl Blocks {
         // From one instruction that goes elsewhere to the next.
         for control in self.controls.iter().rev().map(|index| *index as usize).chain([usize::MAX]) {
             for index in (control.wrapping_add(1)..end).rev() {
-                if !ends && self.leaders[index + 1] {
+                if !ends && self.marks[index + 1].leads() {
                     live = ALL;
                 }
                 self.live[index] = live;
@@ -317,18 +349,17 @@ impl Blocks {
                 break;
             }
             let effect = self.effects[control];
-            let insn = &program.insns()[control];
-            live = match insn {
+            live = match effect.form {
                 _ if !ends => ALL,
-                Insn::Exit => 0,
-                Insn::Jump { .. } | Insn::MayGoto { .. } => live | self.live_at(program, control),
-                Insn::Goto { .. } | Insn::GotoLong { .. } => self.live_at(program, control),
+                Form::Exit => 0,
+                Form::Jump | Form::MayGoto => live | self.live_at(program, control),
+                Form::Goto => self.live_at(program, control),
                 _ => live,
             };
             self.live[control] = live;
-            live = match insn {
-                Insn::Exit if !ends => 0x3f,
-                Insn::Call(Callee::Local(_)) if !ends => live & !effect.writes | effect.reads | 1,
+            live = match effect.form {
+                Form::Exit if !ends => 0x3f,
+                Form::CallLocal if !ends => live & !effect.writes | effect.reads | 1,
                 _ => live & !effect.writes | effect.reads,
             };
             end = control;

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use nonna_bpf::{Callee, Imm64, Insn, JumpOp, Operand, Reg, Width};
 
 use super::Targets;
+use super::access::place;
 use super::blocks::{Blocks, Function, Lists};
 use super::calls::OutOfLine;
 use super::effects::{Form, bit};
@@ -156,10 +157,10 @@ pub(super) fn compile(program: &Prepared, targets: &Targets) -> Compiled {
         index += compiler.step(index);
     }
     compiler.finish_out_of_line();
-    let entries: Vec<(usize, Label)> =
-        compiler.blocks.functions.iter().map(|f| (f.entry, compiler.entry(f.entry))).collect();
     let code = compiler.layout.finish(compiler.encoder);
-    let entries = entries.into_iter().map(|(entry, label)| (entry, code.position(label))).collect();
+    let labels = (n as u32..).map(Label);
+    let functions = compiler.blocks.functions.iter();
+    let entries = functions.zip(labels).map(|(f, label)| (f.entry, code.position(label))).collect();
     let quiet = compiler.blocks.quiet;
     let has_frames = compiler.is_counted || compiler.blocks.used & bit(Reg::R10) != 0;
     let empties_frames = !program.ends() || compiler.blocks.checks || program.needs_empty_frames();
@@ -268,7 +269,7 @@ impl Compiler<'_> {
     /// Compiles the instruction at `index`, and those that become one with it; yields how many that were.
     #[inline]
     fn step(&mut self, index: usize) -> usize {
-        if self.blocks.is_leader(index) {
+        if self.blocks.marks(index).leads() {
             self.begin_block(index);
         }
         let effect = self.blocks.effect(index);
@@ -293,6 +294,15 @@ impl Compiler<'_> {
                 }
                 self.alu(index, *width, *op, *dst, *src);
             }
+            (Form::Load, Insn::Load { size, sign_extend, dst, base, offset }) => {
+                self.load(index, *size, *sign_extend, *dst, place(*base, *offset));
+            }
+            (Form::Store, Insn::Store { size, base, offset, src }) => {
+                self.store(index, *size, place(*base, *offset), *src);
+            }
+            (Form::Jump, Insn::Jump { width, op, dst, src, .. }) => {
+                self.jump_if(index, *width, *op, *dst, *src);
+            }
             (_, insn) => self.single(index, *insn),
         }
         self.upper_clear = effect.upper_clear_after(self.upper_clear);
@@ -309,8 +319,8 @@ impl Compiler<'_> {
     fn begin_block(&mut self, index: usize) {
         self.upper_clear = 0;
         self.zero_flag = None;
-        let starts = self.blocks.functions.binary_search_by_key(&index, |function| function.entry).is_ok();
-        if starts {
+        let marks = self.blocks.marks(index);
+        if marks.starts_function() {
             self.function = self.blocks.function_of(index);
             // A jump to the next instruction is no code, so whoever makes it comes this way too.
             let falls_in = index > 0
@@ -327,7 +337,7 @@ impl Compiler<'_> {
             self.layout.place(entry, &self.encoder);
             self.prologue();
         }
-        if self.blocks.loop_heads[index] && !self.is_counted {
+        if marks.heads_loop() && !self.is_counted {
             self.layout.align(&self.encoder, 32);
         }
         // Jumps to the first instruction of a function do not enter it again.
@@ -357,7 +367,13 @@ impl Compiler<'_> {
                     self.encoder.constant(gpr(dst), value);
                 }
             }
-            Insn::Load { .. } | Insn::Store { .. } | Insn::Atomic { .. } => self.access(index, insn),
+            Insn::Load { size, sign_extend, dst, base, offset } => {
+                self.load(index, size, sign_extend, dst, place(base, offset));
+            }
+            Insn::Store { size, base, offset, src } => self.store(index, size, place(base, offset), src),
+            Insn::Atomic { size, op, base, offset, src } => {
+                self.atomic(index, size, op, place(base, offset), gpr(src));
+            }
             Insn::LoadPacket { size, index: register, offset } => {
                 self.load_packet(size, register, offset);
             }

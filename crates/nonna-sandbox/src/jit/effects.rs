@@ -31,6 +31,36 @@ pub(super) enum Form {
     Arithmetic,
     /// Arithmetic that may become one with what follows.
     Fuses,
+    Load,
+    Store,
+    /// A conditional jump.
+    Jump,
+    Goto,
+    MayGoto,
+    Exit,
+    /// A call of a function of the program.
+    CallLocal,
+    CallRegister,
+    /// A call of what is outside the program.
+    CallOut,
+    LoadPacket,
+}
+
+/// A set of forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Forms(u16);
+
+impl Forms {
+    /// Adds one.
+    #[inline(always)]
+    pub(super) fn add(&mut self, form: Form) {
+        self.0 |= 1 << form as u16;
+    }
+
+    /// Whether one of these is among them.
+    pub(super) fn has_any<const N: usize>(self, forms: [Form; N]) -> bool {
+        forms.into_iter().any(|form| self.0 >> form as u16 & 1 != 0)
+    }
 }
 
 /// By number of the operation: its forms with a register and with a constant.
@@ -65,9 +95,8 @@ impl Effect {
     const TOUCHES_MEMORY: u8 = 8;
     /// It may go on elsewhere than at the next.
     const CONTROLS: u8 = 16;
-
     /// What an instruction does.
-    #[inline]
+    #[inline(always)]
     pub(super) fn of(insn: &Insn) -> Effect {
         // Each kind of instruction once, and no choice after that which a processor could guess wrong.
         match *insn {
@@ -85,10 +114,13 @@ impl Effect {
             Insn::Load { size, sign_extend, dst, base, .. } => {
                 let is_clear = !sign_extend & (size != MemSize::DW);
                 let kind = Effect::TOUCHES_MEMORY | flag(is_clear, Effect::CLEARS);
-                other(bit(base), bit(dst), kind)
+                Effect { reads: bit(base), writes: bit(dst), form: Form::Load, kind }
             }
-            Insn::Store { base, src, .. } => other(bit(base) | bits(src), 0, Effect::TOUCHES_MEMORY),
-            Insn::Jump { dst, src, .. } => controls(bit(dst) | bits(src), 0),
+            Insn::Store { base, src, .. } => {
+                let reads = bit(base) | bits(src);
+                Effect { reads, writes: 0, form: Form::Store, kind: Effect::TOUCHES_MEMORY }
+            }
+            Insn::Jump { dst, src, .. } => controls(bit(dst) | bits(src), 0, Form::Jump),
             Insn::MovSx { width, dst, src, .. } => {
                 other(bit(src), bit(dst), flag(width == Width::W32, Effect::CLEARS))
             }
@@ -96,11 +128,13 @@ impl Effect {
             Insn::Endian { dst, bits, .. } => other(bit(dst), bit(dst), flag(bits <= 32, Effect::CLEARS)),
             Insn::LoadImm64 { dst, .. } => other(0, bit(dst), 0),
             Insn::Atomic { op, base, src, .. } => Effect::atomic(op, base, src),
-            Insn::LoadPacket { index, .. } => controls(index.map_or(0, bit), 1),
-            Insn::Goto { .. } | Insn::GotoLong { .. } | Insn::MayGoto { .. } => controls(0, 0),
-            Insn::Call(Callee::Register(register)) => controls(0x3f | bit(register), 1),
-            Insn::Call(_) => controls(0x3e, 1),
-            Insn::Exit => controls(1, 0),
+            Insn::LoadPacket { index, .. } => controls(index.map_or(0, bit), 1, Form::LoadPacket),
+            Insn::Goto { .. } | Insn::GotoLong { .. } => controls(0, 0, Form::Goto),
+            Insn::MayGoto { .. } => controls(0, 0, Form::MayGoto),
+            Insn::Call(Callee::Register(register)) => controls(0x3f | bit(register), 1, Form::CallRegister),
+            Insn::Call(Callee::Local(_)) => controls(0x3e, 1, Form::CallLocal),
+            Insn::Call(_) => controls(0x3e, 1, Form::CallOut),
+            Insn::Exit => controls(1, 0, Form::Exit),
         }
     }
 
@@ -145,7 +179,7 @@ fn flag(holds: bool, flag: u8) -> u8 {
     u8::from(holds) * flag
 }
 
-/// What is no arithmetic.
+/// What is rare.
 #[inline(always)]
 fn other(reads: u16, writes: u16, kind: u8) -> Effect {
     Effect { reads, writes, form: Form::Other, kind }
@@ -153,6 +187,6 @@ fn other(reads: u16, writes: u16, kind: u8) -> Effect {
 
 /// What goes elsewhere.
 #[inline(always)]
-fn controls(reads: u16, writes: u16) -> Effect {
-    other(reads, writes, Effect::CONTROLS)
+fn controls(reads: u16, writes: u16, form: Form) -> Effect {
+    Effect { reads, writes, form, kind: Effect::CONTROLS }
 }

@@ -62,7 +62,7 @@ impl Compiler<'_> {
 
     /// The arithmetic instruction at `index`, if it belongs to the same block as the one before.
     fn next(&self, index: usize) -> Option<Alu> {
-        if self.blocks.is_leader(index) { None } else { self.alu_at(index) }
+        if self.blocks.marks(index).leads() { None } else { self.alu_at(index) }
     }
 
     /// What begins with a copy of `from`.

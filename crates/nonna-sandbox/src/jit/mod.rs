@@ -115,10 +115,11 @@ impl Code {
             helpers: program.helpers().clone(),
             addresses: OnceLock::new(),
         });
-        let compiled = compiler::compile(program, &targets);
+        let mut compiled = compiler::compile(program, &targets);
         let pages = CodePages::new(memory, compiled.code.len(), |code| compiled.code.write(code))?;
+        let entries = std::mem::take(&mut compiled.entries);
         let addresses: Vec<(usize, u64)> =
-            compiled.entries.iter().map(|(insn, offset)| (*insn, pages.address(*offset))).collect();
+            entries.into_iter().map(|(insn, offset)| (insn, pages.address(offset))).collect();
         let main = addresses.first().map_or_else(|| pages.address(0), |(_, address)| *address);
         targets.addresses.set(addresses).expect("the targets are new");
         let (quiet, has_frames, empties_frames) =

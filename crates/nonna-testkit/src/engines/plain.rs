@@ -2,7 +2,7 @@
 
 use nonna_bpf::{Hook, Insn, Object, Program, ProgramIdx, ProgramType, TextOptions, disassemble};
 #[cfg(target_arch = "x86_64")]
-use nonna_sandbox::jit::Code;
+use nonna_sandbox::jit::{Code, CodeMemory};
 use nonna_sandbox::{
     Budget, Context, Engine, Fault, Finished, Helpers, Links, Maps, NoHelpers, Prepared, Regions, Run, Stack,
 };
@@ -57,6 +57,12 @@ impl Place {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+thread_local! {
+    /// Every program's machine code lies where another's was: what is left of that must not matter.
+    static MEMORY: CodeMemory = CodeMemory::new();
+}
+
 /// Judges a program under the plain rules for memory of this length, and runs it on each of the memories.
 ///
 /// # Errors
@@ -92,7 +98,9 @@ pub fn try_plain(insns: &[Insn], memories: &[Vec<u8>]) -> Result<Tried, Broken> 
         None => None,
     };
     #[cfg(target_arch = "x86_64")]
-    let proved_code = proved.as_ref().map(|proved| Code::compile(proved).expect("there is memory for code"));
+    let proved_code = proved.as_ref().map(|proved| {
+        MEMORY.with(|memory| Code::compile_in(proved, memory)).expect("there is memory for code")
+    });
     for memory in memories {
         // The promise is exact: not one instruction more than was proved.
         let judged = place.run(&unproved, memory, most.unwrap_or(BUDGET));

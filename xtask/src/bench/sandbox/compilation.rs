@@ -1,4 +1,4 @@
-//! What compiling costs: time an instruction for a small, a middle and a large program, beside the peers' compilers; into memory for code
+//! What compiling costs: time an instruction for a small, a middle and two large programs, beside the peers' compilers; into memory for code
 //! that is kept from one program to the next, as an embedder that compiles often has it, and into pages of the program's own.
 
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::peers::Peers;
 use super::{Engine, now_ns, object, proved};
 use crate::bench::measure::{Series, Subject, in_turns};
 
-/// Instructions of the large program.
+/// Instructions of the large programs.
 const N_LARGE: usize = 12_741;
 /// Compilations in each turn; the best counts.
 const TIMES: u32 = 5;
@@ -25,7 +25,8 @@ pub fn print(folder: &Path, mut peers: Option<&mut Peers>, rounds: usize) -> Res
     let programs = [
         ("small", object(folder, "parse5")?),
         ("middle", object(folder, "siphash")?),
-        ("large", large(object(folder, "arith")?)),
+        ("straight", straight(object(folder, "siphash")?)),
+        ("random", random(object(folder, "arith")?)),
     ];
     for (size, object) in programs {
         let ours = Ours::new(&proved(object.clone())?, false)?;
@@ -102,9 +103,29 @@ impl Numbers {
     }
 }
 
-/// A long program without loops: arithmetic of both widths, accesses to the memory and short jumps forward, by numbers that
+/// A long straight line, as compilers make of loops that they unroll: the longest one of the given program, again and again before it.
+fn straight(mut object: Object) -> Object {
+    let program = &mut object.programs[0];
+    let is_straight = |insn: &Insn| {
+        !matches!(
+            insn,
+            Insn::Jump { .. } | Insn::Goto { .. } | Insn::GotoLong { .. } | Insn::Call(_) | Insn::Exit
+        )
+    };
+    let lines = program.insns.chunk_by(|left, right| is_straight(left) && is_straight(right));
+    let line = lines.max_by_key(|line| line.len()).expect("a program has instructions").to_vec();
+    let start = program.insns.windows(line.len()).position(|part| part == line).expect("it is part of it");
+    let room = N_LARGE - program.insns.len();
+    let again: Vec<Insn> = line.iter().copied().cycle().take(room / line.len() * line.len()).collect();
+    program.insns.splice(start..start, again);
+    program.line_info.clear();
+    program.locations.clear();
+    object
+}
+
+/// A long program in which nothing can be foreseen, the worst for whoever tells instructions apart: arithmetic of both widths, accesses to the memory and short jumps forward, by numbers that
 /// are the same every time. The first instruction of the given program, the address of the memory, stays the first.
-fn large(mut object: Object) -> Object {
+fn random(mut object: Object) -> Object {
     let program = &mut object.programs[0];
     let mut insns = vec![program.insns[0]];
     let registers = [Reg::R0, Reg::R2, Reg::R3, Reg::R4, Reg::R5, Reg::R6, Reg::R7, Reg::R8];

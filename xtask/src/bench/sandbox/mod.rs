@@ -6,6 +6,7 @@
 //! (`BPF_PROG_TEST_RUN`, whole nanoseconds). A result that differs from the kernel's ends the run if it is ours; a peer's is told as
 //! `wrong` and does not count. Where the kernel or a peer is missing, the rest goes on.
 
+mod called;
 mod case;
 mod compilation;
 mod footprint;
@@ -160,6 +161,7 @@ pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     }
     println!();
     goals::print(&rows);
+    called::print(&folder, peers.as_mut(), options)?;
     compilation::print(&folder, peers.as_mut(), options.rounds)?;
     footprint::print()?;
     println!("\nload of the machine: {}", load());

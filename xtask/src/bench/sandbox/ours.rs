@@ -27,6 +27,11 @@ pub struct Ours {
 impl Ours {
     /// A sandbox with the program, as machine code if asked.
     pub fn new(verified: &Verified, compiled: bool) -> Result<Self> {
+        Ours::with_helpers(verified, compiled, &Helpers::kernel())
+    }
+
+    /// The same with other helpers.
+    pub fn with_helpers(verified: &Verified, compiled: bool, helpers: &Helpers) -> Result<Self> {
         let mut maps = Maps::new(1);
         let handles: Vec<MapHandle> = maps.create_all(verified.object())?;
         for (map, handle) in verified.object().maps.iter().zip(&handles) {
@@ -34,7 +39,7 @@ impl Ours {
                 maps.update(*handle, &key, &value, UpdateMode::Any).context("fill a map")?;
             }
         }
-        let links = Links { maps: &maps, handles: &handles, helpers: &Helpers::kernel() };
+        let links = Links { maps: &maps, handles: &handles, helpers };
         let prepared = Prepared::verified(verified, ProgramIdx(0), links)?;
         let code = compiled.then(|| Code::compile(&prepared)).transpose()?;
         let input = Input { packet: vec![0; 64], ..Input::default() };

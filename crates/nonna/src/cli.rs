@@ -193,6 +193,9 @@ pub struct CheckArgs {
     /// Allow functions that change the system
     #[arg(long = "unsafe")]
     pub allow_unsafe: bool,
+    /// Of each rule tell what the kernel tests, and what is left to the agent
+    #[arg(long)]
+    pub explain_cost: bool,
 }
 
 /// Arguments of `build`.

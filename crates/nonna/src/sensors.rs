@@ -5,7 +5,12 @@
 
 use nonna_bpf::{Feature, Probe, Target, Unsupported};
 use nonna_btf::Kind;
+use nonna_diag::Sources;
+use nonna_event::EventSchema;
 use nonna_kernel::Kernel;
+
+use crate::compile;
+use crate::outcome::Trouble;
 
 /// Something to watch, with the ways to do that, the best first.
 struct Sensor {
@@ -137,6 +142,19 @@ pub fn text(kernel: &Kernel, target: &Target, wants: impl Fn(&str) -> bool) -> S
     let wanted = SENSORS.iter().filter(|sensor| sensor.only_for.is_none_or(&wants));
     let texts = wanted.filter_map(|sensor| Some(sensor.choose(kernel, target).outcome.ok()?.0));
     [MISSING_IS_FINE].into_iter().chain(texts).collect()
+}
+
+/// What the sensors that this kernel allows send.
+///
+/// # Errors
+///
+/// Where the sensors do not compile for this kernel.
+pub fn schemas(kernel: &Kernel, target: &Target) -> Result<Vec<EventSchema>, Trouble> {
+    let mut sources = Sources::new();
+    let id = sources.add("sensors", text(kernel, target, |_| true));
+    let options = nonna_script::Options { sensors: true, ..nonna_script::Options::default() };
+    let (compiled, _) = compile::script(&sources, id, target, &options)?;
+    Ok(compiled.module.events.values().cloned().collect())
 }
 
 impl Sensor {

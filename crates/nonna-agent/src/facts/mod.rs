@@ -17,7 +17,7 @@ use nonna_rules::evaluate::{Fact, FieldArgument, FieldUse};
 use nonna_rules::fields::{self, Origin};
 use nonna_rules::{EventType, EventTypes};
 
-pub use push_down::predicate;
+pub use push_down::{Shares, predicate, shares};
 
 use crate::observation::Observation;
 use crate::process::Process;

@@ -3,10 +3,12 @@
 //! Only what the facts read unchanged out of the record is translated. A check may go either way where its field is missing, so a predicate for its
 //! failure must be true then too. What is not sure is left open: that sends more, and never less.
 
+use std::cell::RefCell;
+
 use nonna_event::{EventSchema, FieldType};
 use nonna_ir::{Predicate, Relation, TextTest};
 use nonna_rules::condition::Operator;
-use nonna_rules::evaluate::{Asked, FieldUse, RuleSet, Sides, Translate};
+use nonna_rules::evaluate::{Asked, FieldArgument, FieldUse, RuleIdx, RuleSet, Sides, Translate};
 
 use super::{event_types, file, network};
 
@@ -14,6 +16,65 @@ use super::{event_types, file, network};
 pub fn predicate(schema: &EventSchema, rules: &RuleSet) -> Option<Predicate> {
     let translation = Translation { schema };
     rules.necessary(event_types(&schema.name), &translation).map(|predicate| predicate.simplify())
+}
+
+/// Where the tests of a rule are made for an event of one schema.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shares {
+    /// What the kernel tests before it sends the event; `None` where it sends every one.
+    pub kernel: Option<Predicate>,
+    /// The fields that are left to the agent, in the order of the condition.
+    pub agent: Vec<String>,
+}
+
+/// Which share of a rule's tests the kernel has, and which the agent; `None` where the rule does not look at such events.
+pub fn shares(schema: &EventSchema, rules: &RuleSet, rule: RuleIdx) -> Option<Shares> {
+    let (_, types) = rules.rules().find(|(place, _)| *place == rule)?;
+    if types.and(event_types(&schema.name)).is_empty() {
+        return None;
+    }
+    let noting = Noting { translation: Translation { schema }, left: RefCell::default() };
+    let kernel = rules.necessary_for(rule, &noting).map(|predicate| predicate.simplify());
+    let agent = if kernel == Some(Predicate::False) { Vec::new() } else { noting.left.into_inner() };
+    Some(Shares { kernel: kernel.filter(|predicate| *predicate != Predicate::True), agent })
+}
+
+/// Translates, and notes the fields that the kernel cannot decide about.
+struct Noting<'s> {
+    translation: Translation<'s>,
+    left: RefCell<Vec<String>>,
+}
+
+impl Translate for Noting<'_> {
+    type Condition = Predicate;
+
+    fn check(&self, field: &FieldUse, asked: &Asked<'_>) -> Sides<Predicate> {
+        let sides = self.translation.check(field, asked);
+        if sides.holds.is_none() || sides.fails.is_none() {
+            let name = match &field.argument {
+                None => field.field.name.to_owned(),
+                Some(FieldArgument::Index(index)) => format!("{}[{index}]", field.field.name),
+                Some(FieldArgument::Key(key)) => format!("{}[{key}]", field.field.name),
+            };
+            let mut left = self.left.borrow_mut();
+            if !left.contains(&name) {
+                left.push(name);
+            }
+        }
+        sides
+    }
+
+    fn always(&self, holds: bool) -> Predicate {
+        self.translation.always(holds)
+    }
+
+    fn all(&self, parts: Vec<Predicate>) -> Predicate {
+        self.translation.all(parts)
+    }
+
+    fn any(&self, parts: Vec<Predicate>) -> Predicate {
+        self.translation.any(parts)
+    }
 }
 
 struct Translation<'s> {

@@ -4,7 +4,7 @@
 //! where it holds, and what where it fails. Nothing is lost by that: an event that fits a rule always passes.
 
 use super::compile::{Node, NodeIdx, Program};
-use super::engine::RuleSet;
+use super::engine::{RuleIdx, RuleSet};
 use super::fact::FieldUse;
 use super::test::{Set, Test, TextTest};
 use crate::condition::Operator;
@@ -70,6 +70,12 @@ pub trait Translate {
 }
 
 impl RuleSet {
+    /// What must be true of an event for one rule to fit it; `None` where nothing is known.
+    pub fn necessary_for<T: Translate>(&self, rule: RuleIdx, translate: &T) -> Option<T::Condition> {
+        let code = self.program.rules.iter().find(|code| code.rule == rule.0 as usize)?;
+        Walk { program: &self.program, translate }.node(code.root).holds
+    }
+
     /// What must be true of an event of these types for some rule to fit it; `None` where nothing is known.
     pub fn necessary<T: Translate>(&self, types: EventTypes, translate: &T) -> Option<T::Condition> {
         let walk = Walk { program: &self.program, translate };

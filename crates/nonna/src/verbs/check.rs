@@ -1,5 +1,6 @@
 //! `nonna check`: everything that is wrong with scripts and rule files, without running them.
 
+mod cost;
 mod falco;
 mod rules;
 
@@ -38,7 +39,7 @@ pub fn run(args: &CheckArgs, global: &Global) -> Outcome {
     let (mut n_wrong, mut n_errors) = (0, 0);
     let mut n_checked = ids.len();
     if !of_rules.is_empty() {
-        let (n_files, errors) = rules::check(&of_rules, global)?;
+        let (n_files, errors) = rules::check(&of_rules, args.explain_cost, global)?;
         n_checked += n_files;
         n_errors += errors;
         n_wrong += usize::from(errors > 0);

@@ -13,7 +13,7 @@ use nonna_rules::load::{Collection, Rule};
 use nonna_rules::{EventType, EventTypes};
 use serde_json::json;
 
-use super::{falco, read};
+use super::{cost, falco, read};
 use crate::cli::{Format, Global};
 use crate::outcome::{Trouble, show};
 use crate::terminal;
@@ -40,7 +40,11 @@ pub(super) fn load(files: &[PathBuf]) -> anyhow::Result<Checked> {
 }
 
 /// Checks rule files and says what was found; the number of files, and of errors in them.
-pub(super) fn check(files: &[PathBuf], global: &Global) -> Result<(usize, usize), Trouble> {
+pub(super) fn check(
+    files: &[PathBuf],
+    explain_cost: bool,
+    global: &Global,
+) -> Result<(usize, usize), Trouble> {
     let checked = load(files)?;
     let n_errors = checked.diagnostics.iter().filter(|found| found.is_error()).count();
     let mut out = std::io::stdout().lock();
@@ -72,6 +76,9 @@ pub(super) fn check(files: &[PathBuf], global: &Global) -> Result<(usize, usize)
             }
         }
         _ => {}
+    }
+    if explain_cost {
+        cost::explain(&checked, global, &mut out)?;
     }
     Ok((files.len(), n_errors))
 }

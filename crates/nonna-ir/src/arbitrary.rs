@@ -370,8 +370,8 @@ impl Choices {
             }
             3 => Predicate::OneOf { field, values: (0..self.below(4)).map(|_| self.raw() as i64).collect() },
             4 => {
-                let makes: [fn(Vec<u8>) -> TextTest; 3] =
-                    [TextTest::Equals, TextTest::StartsWith, TextTest::EndsWith];
+                let makes: [fn(Vec<u8>) -> TextTest; 4] =
+                    [TextTest::Equals, TextTest::StartsWith, TextTest::EndsWith, TextTest::Contains];
                 let any = (0..self.below(3)).map(|_| self.pick(&makes)(self.bytes())).collect();
                 Predicate::Text { field, any }
             }

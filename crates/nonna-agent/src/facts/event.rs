@@ -22,8 +22,11 @@ const ARGUMENTS: &[(&str, &[(&str, &str)])] = &[
     ),
     ("process_exec_failed", &[("filename", "file.path"), ("pathname", "file.path")]),
     ("process_exit", &[("status", "exit_code"), ("ret", "exit_code"), ("sig", "signal")]),
-    ("file_open", &[("fd", "result"), ("name", "file.path"), ("flags", "file.flags"), ("mode", "file.mode")]),
-    ("file_open_failed", &[("fd", "result"), ("name", "file.path"), ("flags", "file.flags")]),
+    (
+        "file_open",
+        &[("fd", "result"), ("name", "file.raw_path"), ("flags", "file.flags"), ("mode", "file.mode")],
+    ),
+    ("file_open_failed", &[("fd", "result"), ("name", "file.raw_path"), ("flags", "file.flags")]),
     ("file_delete", &[("path", "file.path"), ("name", "file.path")]),
     ("file_rename", &[("oldpath", "file.path"), ("newpath", "file.new_path")]),
     ("file_link", &[("oldpath", "file.target"), ("newpath", "file.path")]),

@@ -100,6 +100,8 @@ impl Translate for Translation<'_> {
             }
             "fd.num" if self.is("file_open") => self.number("result", None, asked),
             "fd.name" if self.is("file_open") => self.text("file.path", asked),
+            "fd.nameraw" if self.is("file_open") => self.raw_path("file.raw_path", asked),
+            "fd.nameraw" if self.is("file_open_failed") => self.raw_path("file.path", asked),
             "fd.filename" if self.is("file_open") => self.file_name(asked),
             "fd.directory" if self.is("file_open") => self.directory(asked),
             "fd.typechar" | "fd.type" if self.field("file.flags").is_some() => self.file_type(asked),
@@ -236,11 +238,8 @@ impl Translation<'_> {
     }
 
     fn tests(&self, field: &str, any: Vec<TextTest>) -> Option<Predicate> {
-        let is_empty = |test: &TextTest| match test {
-            TextTest::Equals(text) | TextTest::StartsWith(text) | TextTest::EndsWith(text) => text.is_empty(),
-        };
         // An empty text counts as missing, which the kernel does not know.
-        if any.iter().any(is_empty) {
+        if any.iter().any(|test| test.bytes().is_empty()) {
             return None;
         }
         Some(Predicate::Text { field: self.field(field)?, any })
@@ -253,6 +252,7 @@ impl Translation<'_> {
             Asked::Texts(texts) => self.tests(field, equals(texts)),
             Asked::StartsWith(text) => self.tests(field, vec![TextTest::StartsWith(text.to_vec())]),
             Asked::EndsWith(text) => self.tests(field, vec![TextTest::EndsWith(text.to_vec())]),
+            Asked::Contains(text) => self.tests(field, vec![TextTest::Contains(text.to_vec())]),
             Asked::NoTexts(texts) => {
                 let holds = self.tests(field, equals(texts)).map(|found| Predicate::Not(Box::new(found)));
                 return Sides { holds, fails: None };
@@ -260,6 +260,18 @@ impl Translation<'_> {
             _ => None,
         };
         positive.map_or_else(Sides::unknown, exact)
+    }
+
+    /// A path as it was written; where that is empty, another stands for it.
+    fn raw_path(&self, field: &str, asked: &Asked<'_>) -> Sides<Predicate> {
+        let holds = match self.text(field, asked).holds {
+            Some(Predicate::Text { field, mut any }) => {
+                any.push(TextTest::Equals(Vec::new()));
+                Some(Predicate::Text { field, any })
+            }
+            other => other,
+        };
+        Sides { holds, fails: None }
     }
 
     /// What follows the last slash of a path, or all of it.

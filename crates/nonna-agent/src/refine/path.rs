@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use nonna_event::{Event, EventSchema, Text, Value};
+use nonna_event::{Event, EventSchema, Field, Text, Value};
 
 use super::with_fields;
 
@@ -23,6 +23,11 @@ const NO_ENTRY: i64 = -2;
 /// An event whose target is kept as it was written: a link's text is not looked up when the link is made.
 const SYMLINK: &str = "file_symlink";
 
+/// An event that has no path of the kernel's, so that what was written is kept beside what becomes of it.
+const FAILED_OPEN: &str = "file_open_failed";
+/// Where that is kept.
+const RAW_PATH: &str = "file.raw_path";
+
 /// Which fields of a schema are joined and which are left out.
 #[derive(Debug)]
 pub(super) struct PathPlan {
@@ -32,6 +37,8 @@ pub(super) struct PathPlan {
     joins: Vec<(usize, Vec<usize>)>,
     /// Fields to leave out, last first.
     left_out: Vec<usize>,
+    /// A path that is also told as it was written.
+    raw: Option<usize>,
 }
 
 impl PathPlan {
@@ -53,13 +60,21 @@ impl PathPlan {
             })
             .collect();
         let told = |idx: &usize| !left_out.contains(idx);
-        let fields = (0..schema.fields.len()).filter(told).map(|idx| schema.fields[idx].clone()).collect();
-        Some(Self { schema: with_fields(schema, &schema.name, fields), joins, left_out })
+        let mut fields: Vec<Field> =
+            (0..schema.fields.len()).filter(told).map(|idx| schema.fields[idx].clone()).collect();
+        let raw = if schema.name == FAILED_OPEN { schema.field_idx("file.path") } else { None };
+        fields.extend(raw.map(|idx| Field {
+            name: RAW_PATH.to_owned(),
+            description: "The file, as the process wrote it.".to_owned(),
+            ..schema.fields[idx].clone()
+        }));
+        Some(Self { schema: with_fields(schema, &schema.name, fields), joins, left_out, raw })
     }
 
     /// Joins the paths of an event and takes the folders away.
     pub fn apply(&self, event: &mut Event) {
         // An empty text means the folder itself where the call allows that (`AT_EMPTY_PATH`), else the call fails so.
+        let raw = self.raw.map(|idx| event.values[idx].clone());
         let empty_is_base = event.signed("result") != Some(NO_ENTRY);
         for (path, bases) in &self.joins {
             let base = bases.iter().find_map(|base| match &event.values[*base] {
@@ -78,6 +93,7 @@ impl PathPlan {
         for &idx in &self.left_out {
             event.values.remove(idx);
         }
+        event.values.extend(raw);
         event.schema = Arc::clone(&self.schema);
     }
 }
@@ -167,11 +183,8 @@ mod tests {
 
     /// What an event about a path in a folder is told as; the path is always marked.
     fn told(path: &str, bases: [Option<&str>; 2], result: i64) -> Text {
-        let field = |name: &str, field_type| nonna_event::Field {
-            name: name.to_owned(),
-            field_type,
-            description: String::new(),
-        };
+        let field =
+            |name: &str, field_type| Field { name: name.to_owned(), field_type, description: String::new() };
         let names = ["file.new_path", "file.new_base", "file.base"];
         let mut fields: Vec<_> = names.iter().map(|name| field(name, nonna_event::FieldType::Path)).collect();
         fields.push(field("result", nonna_event::FieldType::Signed { bytes: 8 }));

@@ -106,8 +106,12 @@ prop_compose! {
             1 => (file_open("file_open_failed"), call),
             _ => (connect(), 42),
         };
-        // The kernel tells an open as failed only where it did.
-        let result = if kind == 1 { -13 } else { result };
+        // The kernel tells an open as failed only where it did, and then by the path that was written.
+        let (result, raw) = match kind {
+            0 => (result & i64::MAX, raw),
+            1 => (-13, path),
+            _ => (result, raw),
+        };
         let mut observation = sample::observation(&schema, ("", ""));
         let values = [
             ("call", Value::Unsigned(call)),

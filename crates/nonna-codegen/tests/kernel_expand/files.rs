@@ -128,7 +128,7 @@ fn a_filter_lets_through_what_it_describes() -> Outcome {
     }
     let at = |name: &str| format!("{base}/{name}").into_bytes();
     let text = |any: Vec<TextTest>| Predicate::Text { field: PATH, any };
-    use TextTest::{EndsWith, Equals, StartsWith};
+    use TextTest::{Contains, EndsWith, Equals, StartsWith};
     let fds: Vec<i64> = files.iter().map(|file| i64::from(file.as_raw_fd())).collect();
     let cases: Vec<(Predicate, Vec<usize>)> = vec![
         (text(vec![Equals(at("ab"))]), vec![1]),
@@ -137,6 +137,9 @@ fn a_filter_lets_through_what_it_describes() -> Outcome {
         (text(vec![EndsWith(b".conf".to_vec()), EndsWith(b"/deep/file.so".to_vec())]), vec![3, 5]),
         (text(vec![StartsWith(at("b/inner/deep/")), StartsWith(at("b/inner/deepest/"))]), vec![5]),
         (Predicate::Not(Box::new(text(vec![StartsWith(at("a")), EndsWith(b".so".to_vec())]))), vec![6]),
+        (text(vec![Contains(b"alpha.conf.".to_vec()), Contains(b"/deep/".to_vec())]), vec![4, 5]),
+        (text(vec![Contains(b"c".to_vec()), Contains(at("b/inner/deepest"))]), vec![2, 3, 4, 6]),
+        (Predicate::Not(Box::new(text(vec![Contains(b"e".to_vec())]))), vec![0, 1, 2, 3, 4]),
         (
             Predicate::Any(vec![
                 Predicate::All(vec![

@@ -63,6 +63,11 @@ impl Relation {
     }
 }
 
+/// Whether a text has a part somewhere.
+pub(super) fn has(text: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || text.windows(part.len()).any(|window| window == part)
+}
+
 impl TextTest {
     /// Whether a text passes.
     pub fn passes(&self, text: &[u8]) -> bool {
@@ -70,6 +75,7 @@ impl TextTest {
             TextTest::Equals(bytes) => text == &bytes[..],
             TextTest::StartsWith(prefix) => text.starts_with(prefix),
             TextTest::EndsWith(suffix) => text.ends_with(suffix),
+            TextTest::Contains(part) => has(text, part),
         }
     }
 }

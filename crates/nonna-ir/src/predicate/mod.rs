@@ -44,6 +44,8 @@ pub enum TextTest {
     StartsWith(Vec<u8>),
     /// Ends with.
     EndsWith(Vec<u8>),
+    /// Has it anywhere. The kernel looks for it in texts of up to 256 bytes only; whether a longer one has it counts as not known.
+    Contains(Vec<u8>),
 }
 
 /// A condition on an event.

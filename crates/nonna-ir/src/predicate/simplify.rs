@@ -3,6 +3,7 @@
 //! The result is in negation normal form: `Not` stands only before tests that have no opposite. The kernel tests parts in
 //! order, so cheap ones come first.
 
+use super::eval::has;
 use super::{Predicate, Relation, TextTest};
 
 impl Relation {
@@ -24,7 +25,10 @@ impl TextTest {
     /// The bytes that are compared.
     pub fn bytes(&self) -> &[u8] {
         match self {
-            TextTest::Equals(bytes) | TextTest::StartsWith(bytes) | TextTest::EndsWith(bytes) => bytes,
+            TextTest::Equals(bytes)
+            | TextTest::StartsWith(bytes)
+            | TextTest::EndsWith(bytes)
+            | TextTest::Contains(bytes) => bytes,
         }
     }
 
@@ -37,6 +41,7 @@ impl TextTest {
             (TextTest::EndsWith(suffix), TextTest::EndsWith(text) | TextTest::Equals(text)) => {
                 text.ends_with(suffix)
             }
+            (TextTest::Contains(part), text) => has(text.bytes(), part),
             (TextTest::StartsWith(bytes) | TextTest::EndsWith(bytes), _) => bytes.is_empty(),
             (TextTest::Equals(_), _) => self == other,
         }
@@ -93,6 +98,8 @@ fn text_cost(test: &TextTest) -> u32 {
     match test {
         TextTest::Equals(_) | TextTest::StartsWith(_) => words.saturating_add(2),
         TextTest::EndsWith(_) => words.saturating_add(8),
+        // At each place of a text, which are some dozen.
+        TextTest::Contains(_) => words.saturating_add(300),
     }
 }
 

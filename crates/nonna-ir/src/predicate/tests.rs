@@ -29,9 +29,10 @@ fn relation() -> impl Strategy<Value = Relation> {
 }
 
 fn text_test() -> impl Strategy<Value = TextTest> {
-    (0..3, prop::sample::select(TEXTS)).prop_map(|(kind, bytes)| match kind {
+    (0..4, prop::sample::select(TEXTS)).prop_map(|(kind, bytes)| match kind {
         0 => TextTest::Equals(bytes.to_vec()),
         1 => TextTest::StartsWith(bytes.to_vec()),
+        2 => TextTest::Contains(bytes.to_vec()),
         _ => TextTest::EndsWith(bytes.to_vec()),
     })
 }

@@ -57,10 +57,11 @@ impl Parser<'_> {
     }
 
     fn text_test(&mut self) -> Result<TextTest, Error> {
-        let make = self.one_of("`equals`, `starts_with` or `ends_with`", |word| match word {
+        let make = self.one_of("`equals`, `starts_with`, `ends_with` or `contains`", |word| match word {
             "equals" => Some(TextTest::Equals as fn(Vec<u8>) -> TextTest),
             "starts_with" => Some(TextTest::StartsWith),
             "ends_with" => Some(TextTest::EndsWith),
+            "contains" => Some(TextTest::Contains),
             _ => None,
         })?;
         Ok(make(self.bytes()?))

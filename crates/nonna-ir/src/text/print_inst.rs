@@ -199,6 +199,7 @@ impl Display for TextTest {
             TextTest::Equals(bytes) => write!(f, "equals {}", Quoted(bytes)),
             TextTest::StartsWith(bytes) => write!(f, "starts_with {}", Quoted(bytes)),
             TextTest::EndsWith(bytes) => write!(f, "ends_with {}", Quoted(bytes)),
+            TextTest::Contains(bytes) => write!(f, "contains {}", Quoted(bytes)),
         }
     }
 }

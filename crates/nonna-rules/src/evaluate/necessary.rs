@@ -31,6 +31,8 @@ pub enum Asked<'t> {
     StartsWith(&'t [u8]),
     /// That the text ends so.
     EndsWith(&'t [u8]),
+    /// That the text has this anywhere.
+    Contains(&'t [u8]),
     /// Something else.
     Other,
 }
@@ -155,6 +157,7 @@ fn asked(test: &Test) -> Asked<'_> {
         Test::Compared(operator, number) => Asked::Compared(*operator, *number),
         Test::Text(TextTest::StartsWith(text)) => Asked::StartsWith(text),
         Test::Text(TextTest::EndsWith(text)) => Asked::EndsWith(text),
+        Test::Text(TextTest::Contains(text)) => Asked::Contains(text),
         _ => Asked::Other,
     }
 }

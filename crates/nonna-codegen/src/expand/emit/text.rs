@@ -2,7 +2,7 @@
 
 use nonna_bpf::MemSize;
 use nonna_event::RACY_BIT;
-use nonna_ir::{BinaryOp, CompareOp, TextTest, Value};
+use nonna_ir::{BinaryOp, CompareOp, TextTest, Type, Value};
 use std::collections::BTreeMap;
 
 use super::super::function::Rewriter;
@@ -11,6 +11,9 @@ use super::super::words::{self, Pattern, Text};
 use super::Plan;
 use super::record::{Record, Tail};
 use super::ways::Ways;
+
+/// Texts up to this length are searched for what they may have anywhere; of longer ones it stays unknown.
+const SCANNED_MAX_BYTES: i64 = 256;
 
 /// Ends the current block with the test of a field: whether any of the tests holds. A text that is absent or was
 /// cut is unknown.
@@ -36,17 +39,18 @@ pub fn branch(
     let max_bytes = plan.tail_bytes(field) as usize;
     let mut from_start = Vec::new();
     let mut endings: BTreeMap<u32, Vec<Pattern<'_>>> = BTreeMap::new();
+    let mut parts: BTreeMap<u32, Vec<Pattern<'_>>> = BTreeMap::new();
     for test in tests {
-        let (TextTest::Equals(bytes) | TextTest::StartsWith(bytes) | TextTest::EndsWith(bytes)) = test;
+        let bytes = test.bytes();
         if bytes.len() > max_bytes {
             continue;
         }
         let n = u32::try_from(bytes.len()).expect("at most the capacity of a field");
         let pattern = Pattern { rest: bytes, bytes: n, whole: matches!(test, TextTest::Equals(_)) };
-        if matches!(test, TextTest::EndsWith(_)) {
-            endings.entry(n).or_default().push(pattern);
-        } else {
-            from_start.push(pattern);
+        match test {
+            TextTest::EndsWith(_) => endings.entry(n).or_default().push(pattern),
+            TextTest::Contains(_) => parts.entry(n).or_default().push(pattern),
+            TextTest::Equals(_) | TextTest::StartsWith(_) => from_start.push(pattern),
         }
     }
     if !from_start.is_empty() {
@@ -66,7 +70,51 @@ pub fn branch(
         words::match_any(&mut r.b, text, &patterns, ways.yes, next);
         r.b.switch_to(next);
     }
+    if !parts.is_empty() {
+        let is_short = r.b.test(CompareOp::Ule, length, SCANNED_MAX_BYTES);
+        r.b.require(is_short, ways.unknown);
+    }
+    for (bytes, patterns) in parts {
+        let missing = r.b.new_block();
+        look_for(r, record, descriptor_offset, &patterns, i64::from(bytes), Ways { no: missing, ..ways });
+        r.b.switch_to(missing);
+    }
     r.b.jump(ways.no, &[]);
+}
+
+/// Ends the current block with a search for patterns of so many bytes at each place of a text.
+///
+/// Where the text lies and how long it is, is read again for each place: a verifier that walks every round would else learn a little more
+/// of the length in each, and walk all that follows once for every round.
+fn look_for(
+    r: &mut Rewriter<'_, '_>,
+    record: &Record,
+    descriptor_offset: u32,
+    patterns: &[Pattern<'_>],
+    bytes: i64,
+    ways: Ways,
+) {
+    let (head, fits, again) = (r.b.new_block(), r.b.new_block(), r.b.new_block());
+    let at = r.b.block_param(head, Type::Int);
+    let start = r.b.iconst(0);
+    r.b.jump(head, &[start]);
+    r.b.switch_to(head);
+    let end = r.b.add(at, bytes);
+    let length = r.b.get(record.base, descriptor_offset + 2, MemSize::H);
+    let has_room = r.b.compare(CompareOp::Ule, end, length);
+    r.b.branch(has_room, fits, ways.no);
+    r.b.switch_to(fits);
+    let offset = r.b.get(record.base, descriptor_offset, MemSize::H);
+    let place = r.b.binary(BinaryOp::Add, offset, at);
+    let text = Text { address: address_in(r, record, place), length: None };
+    words::match_any(&mut r.b, text, patterns, ways.yes, again);
+    r.b.switch_to(again);
+    let next = r.b.add(at, 1);
+    let more = r.b.new_block();
+    let has_more = r.b.test(CompareOp::Ult, next, SCANNED_MAX_BYTES);
+    r.b.branch(has_more, more, ways.no);
+    r.b.switch_to(more);
+    r.b.jump(head, &[next]);
 }
 
 /// Address of a place in the record, bounded for the verifier.

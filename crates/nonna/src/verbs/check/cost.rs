@@ -108,6 +108,7 @@ fn test_words(test: &TextTest) -> String {
         TextTest::Equals(text) => ("is", text),
         TextTest::StartsWith(text) => ("begins with", text),
         TextTest::EndsWith(text) => ("ends with", text),
+        TextTest::Contains(text) => ("has", text),
     };
     format!("{word} {}", escape(text))
 }

@@ -52,6 +52,7 @@ pub struct Agent {
     ordering: Ordering,
     drops: Drops,
     n_told: u64,
+    n_records: u64,
 }
 
 /// When a run ends by itself.
@@ -68,6 +69,8 @@ pub struct Until {
 pub struct Summary {
     /// Observations that were told.
     pub n_told: u64,
+    /// Records that the kernel sent and that were read.
+    pub n_records: u64,
     /// Records that came out of order; none of them was lost.
     pub n_late: u64,
     /// Events that only repeated what was told before: one more packet to the same peer.
@@ -79,7 +82,7 @@ pub struct Summary {
 impl Summary {
     /// The last line of a run.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "event": "summary", "events": self.n_told, "drops": self.drops.json() })
+        serde_json::json!({ "event": "summary", "events": self.n_told, "records": self.n_records, "drops": self.drops.json() })
     }
 }
 
@@ -116,6 +119,7 @@ impl Agent {
             ordering: Ordering::new(),
             drops: Drops::new(),
             n_told: 0,
+            n_records: 0,
         })
     }
 
@@ -154,6 +158,7 @@ impl Agent {
         self.drops.add_all(&self.enricher.drops);
         let summary = Summary {
             n_told: self.n_told,
+            n_records: self.n_records,
             n_late: self.ordering.n_late,
             n_repeated: self.enricher.n_repeated,
             drops: self.drops,
@@ -214,6 +219,7 @@ impl Agent {
 
     fn decode(&mut self, batch: &Batch) {
         for record in batch.records() {
+            self.n_records += 1;
             match self.decoder.decode(RawRecord::new(record)) {
                 Ok(event) => self.ordering.push(event),
                 Err(error) => self.drops.add(Stage::Decode, &error.to_string(), "", 1),

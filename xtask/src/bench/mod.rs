@@ -5,6 +5,7 @@
 
 mod measure;
 mod probes;
+mod rules;
 mod sandbox;
 mod start;
 mod verifier;
@@ -25,6 +26,8 @@ pub enum Bench {
     Start(start::Options),
     /// Time and instructions of an event in the kernel, against the same program in C compiled by clang.
     Probes(probes::Options),
+    /// What watching by rules costs a storm of system calls, a request loop and a compiler.
+    Rules(rules::Options),
     /// Programs in the sandbox, against the kernel's compiler and native code.
     Sandbox(sandbox::Options),
     /// Proofs of programs with loops, against the running kernel's.
@@ -36,6 +39,7 @@ pub fn command(workspace: &Workspace, bench: &Bench) -> Result<ExitCode> {
     match bench {
         Bench::Start(options) => start::command(workspace, options),
         Bench::Probes(options) => probes::command(workspace, options),
+        Bench::Rules(options) => rules::command(workspace, options),
         Bench::Sandbox(options) => sandbox::command(workspace, options),
         Bench::Verifier(options) => verifier::command(workspace, options),
     }

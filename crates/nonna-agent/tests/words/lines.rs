@@ -65,6 +65,6 @@ fn fields_never_take_the_place_of_others() {
 fn the_last_line() {
     let mut drops = Drops::new();
     drops.add(Stage::Kernel, "ring-full", "file_open", 7);
-    let summary = Summary { n_told: 1234, n_late: 2, n_repeated: 3, drops };
-    insta::assert_snapshot!(summary.json(), @r#"{"event":"summary","events":1234,"drops":[{"stage":"kernel","count":7,"reason":"ring-full","what":"file_open"}]}"#);
+    let summary = Summary { n_told: 1234, n_records: 5, n_late: 2, n_repeated: 3, drops };
+    insta::assert_snapshot!(summary.json(), @r#"{"event":"summary","events":1234,"records":5,"drops":[{"stage":"kernel","count":7,"reason":"ring-full","what":"file_open"}]}"#);
 }

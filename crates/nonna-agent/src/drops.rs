@@ -60,9 +60,9 @@ impl Drops {
         self.counts.values().sum()
     }
 
-    /// What was lost: events, programs, or empty where nobody knew its name yet.
+    /// What was lost before it could be looked at: events, programs, or empty where nobody knew its name yet.
     pub fn lost(&self) -> impl Iterator<Item = &str> {
-        self.counts.keys().map(|(_, _, what)| what.as_str())
+        self.counts.keys().filter(|(stage, ..)| *stage != Stage::Output).map(|(_, _, what)| what.as_str())
     }
 
     /// `[{stage, count, reason, what}]`, as the last line of a run has it.
@@ -82,6 +82,7 @@ impl Drops {
                 (Stage::Program, _) => {
                     format!("{count} events were not seen by {what}: it was busy with another one.")
                 }
+                (Stage::Output, reason) => format!("{count} alerts did not get to {what}: {reason}."),
                 _ => format!("{count} {what} were lost: {reason}."),
             }
         })

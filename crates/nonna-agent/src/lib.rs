@@ -15,6 +15,7 @@ mod error;
 pub mod facts;
 pub mod inventory;
 pub mod observation;
+pub mod outlet;
 pub mod output;
 mod pipeline;
 pub mod process;

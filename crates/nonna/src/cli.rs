@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use nonna_agent::outlet::Address;
 
 pub use sandbox::{
     AsmArgs, ConformanceArgs, DisasmArgs, Engine, Made, Rules, SandboxArgs, SandboxJob, SandboxRunArgs,
@@ -134,9 +135,46 @@ pub struct WatchArgs {
     /// Of the rules that an event fits tell all, and not only the first
     #[arg(long, requires = "rules")]
     pub all_matches: bool,
+    /// Send alerts there instead of showing them: file:PATH, syslog, syslog:udp://HOST:PORT, http://HOST/ or program:COMMAND; with a format in
+    /// front, as in falco+file:PATH (stdout shows them too)
+    #[arg(long, value_name = "PLACE", requires = "rules", value_parser = destination)]
+    pub to: Vec<Destination>,
+    /// Begin a new file when one has this many bytes, such as 100MB
+    #[arg(long, value_name = "SIZE", requires = "to", value_parser = size)]
+    pub rotate: Option<u64>,
+    /// Old files to keep
+    #[arg(long, value_name = "N", requires = "to", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub keep: u32,
     /// Run these sensors instead of the ones inside
     #[arg(long, value_name = "FILE")]
     pub sensors: Vec<PathBuf>,
+}
+
+/// Where alerts go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Standard output.
+    Stdout,
+    /// Elsewhere.
+    Outlet(Address),
+}
+
+fn destination(text: &str) -> Result<Destination, String> {
+    if text == "stdout" { Ok(Destination::Stdout) } else { Address::parse(text).map(Destination::Outlet) }
+}
+
+/// Bytes, with a unit of thousands: `100MB`, `64kB`, `1GB` or bare bytes.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().map_err(|_| format!("`{text}` is no size; write it like 100MB"))?;
+    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1_000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        _ => return Err(format!("`{text}` is no size; write it like 100MB")),
+    };
+    number.checked_mul(unit).filter(|bytes| *bytes > 0).ok_or_else(|| "this size cannot be".to_owned())
 }
 
 /// A script: given as text or in a file.

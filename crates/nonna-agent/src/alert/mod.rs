@@ -5,6 +5,8 @@
 
 mod show;
 
+pub use show::Shape;
+
 use nonna_diag::Diagnostic;
 use nonna_event::EventSchema;
 use nonna_ir::Predicate;

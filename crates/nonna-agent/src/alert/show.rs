@@ -16,7 +16,45 @@ use super::Alert;
 use crate::output::json;
 use crate::output::sentence::sentence;
 
+/// How an alert looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// In plain words.
+    Plain,
+    /// All that nonna knows, as JSON.
+    Json,
+    /// The JSON that Falco writes.
+    Falco,
+    /// The line that Falco writes.
+    FalcoText,
+}
+
+impl Shape {
+    /// All shapes, by their names.
+    pub const ALL: [(&'static str, Shape); 4] = [
+        ("plain", Shape::Plain),
+        ("json", Shape::Json),
+        ("falco", Shape::Falco),
+        ("falco-text", Shape::FalcoText),
+    ];
+
+    /// The shape of this name.
+    pub fn find(name: &str) -> Option<Shape> {
+        Shape::ALL.iter().find(|(known, _)| *known == name).map(|(_, shape)| *shape)
+    }
+}
+
 impl Alert<'_> {
+    /// The alert in a shape, without an end of line.
+    pub fn shown(&self, shape: Shape) -> String {
+        match shape {
+            Shape::Plain => self.sentence(),
+            Shape::Json => self.json().to_string(),
+            Shape::Falco => self.falco_json().to_string(),
+            Shape::FalcoText => self.falco_line(),
+        }
+    }
+
     /// What the rule says of the event.
     pub fn output(&self) -> String {
         self.output.render(&self.facts)

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use nonna_agent::alert::Alerts;
+use nonna_agent::drops::Drops;
 use nonna_agent::observation::{Node, Observation};
 use nonna_agent::{Agent, AgentError, Summary, Until};
 use nonna_agent::{facts, refine};
@@ -125,9 +126,13 @@ pub fn run(args: &WatchArgs, global: &Global) -> Outcome {
         }
         Some(alerts) => {
             agent.add_ancestors();
-            let mut teller = AlertTeller::new(alerts, global, out);
-            let summary = agent.run(&until, &mut teller);
-            let (alerts, out) = teller.end();
+            let mut teller = AlertTeller::new(alerts, args, global, out)?;
+            let mut summary = agent.run(&until, &mut teller);
+            let mut lost = Drops::new();
+            let (alerts, out) = teller.end(&mut lost);
+            if let Ok(summary) = &mut summary {
+                summary.drops.add_all(&lost);
+            }
             (summary, out, Some(alerts))
         }
     };

@@ -4,17 +4,20 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use nonna_agent::alert::{Alert, Alerts};
+use nonna_agent::alert::{Alerts, Shape};
+use nonna_agent::drops::Drops;
 use nonna_agent::observation::Observation;
+use nonna_agent::outlet::{Line, Outlet, Rotation};
 use nonna_agent::{Output, Summary, facts};
 use nonna_diag::{Diagnostic, Sources};
 use nonna_rules::EventTypes;
 use nonna_rules::evaluate::Matching;
 use nonna_rules::load::Collection;
 
-use crate::cli::{Format, Global, WatchArgs};
+use crate::cli::{Destination, Format, Global, WatchArgs};
 use crate::outcome::{Trouble, show};
 use crate::verbs::check;
 
@@ -61,29 +64,64 @@ pub fn is_rule_file(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
-/// Tells alerts, in the format that was asked for.
+/// Tells alerts, in the format that was asked for, at all places that were.
 pub(super) struct AlertTeller<W: Write> {
     alerts: Alerts,
-    format: Format,
+    shape: Shape,
+    shows: bool,
+    outlets: Vec<(Outlet, Shape)>,
     out: W,
 }
 
 impl<W: Write> AlertTeller<W> {
-    /// Writes to `out`.
-    pub(super) fn new(alerts: Alerts, global: &Global, out: W) -> Self {
-        Self { alerts, format: global.format, out }
+    /// Opens all places; `out` is the standard output.
+    pub(super) fn new(alerts: Alerts, args: &WatchArgs, global: &Global, out: W) -> anyhow::Result<Self> {
+        let shape = match global.format {
+            Format::Json => Shape::Json,
+            Format::Falco => Shape::Falco,
+            Format::FalcoText => Shape::FalcoText,
+            Format::Plain | Format::Concise | Format::Sarif => Shape::Plain,
+        };
+        let rotation = Rotation { most_bytes: args.rotate, n_kept: args.keep };
+        let hostname = super::node().name;
+        let mut outlets = Vec::new();
+        for destination in &args.to {
+            let Destination::Outlet(address) = destination else { continue };
+            let outlet = Outlet::start(address, rotation, &hostname);
+            outlets.push((outlet.with_context(|| format!("open {}", address.name))?, address.shape(shape)));
+        }
+        let shows = args.to.is_empty() || args.to.contains(&Destination::Stdout);
+        Ok(Self { alerts, shape, shows, outlets, out })
     }
 
-    /// The rules with what they counted, and where alerts went.
-    pub(super) fn end(self) -> (Alerts, W) {
+    /// Lets all places write what waits and adds what they lost. The rules with what they counted, and the standard output.
+    pub(super) fn end(self, drops: &mut Drops) -> (Alerts, W) {
+        for (outlet, _) in self.outlets {
+            outlet.end(drops);
+        }
         (self.alerts, self.out)
     }
 }
 
 impl<W: Write> Output for AlertTeller<W> {
     fn take(&mut self, observation: &Observation) -> io::Result<bool> {
-        let (format, out) = (self.format, &mut self.out);
-        self.alerts.take(observation, |alert| tell(&alert, format, out))
+        let Self { alerts, shape, shows, outlets, out } = self;
+        alerts.take(observation, |alert| {
+            // Most places want the same shape: a text is made once and shared.
+            let mut made: Texts = Vec::new();
+            for (outlet, shape) in outlets.iter_mut() {
+                let text = match made.iter().find(|(of, _)| of == shape) {
+                    Some((_, text)) => Arc::clone(text),
+                    None => {
+                        let text: Arc<str> = alert.shown(*shape).into();
+                        made.push((*shape, Arc::clone(&text)));
+                        text
+                    }
+                };
+                outlet.send(Line { text, priority: alert.rule.priority });
+            }
+            if *shows { writeln!(out, "{}", alert.shown(*shape)) } else { Ok(()) }
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -91,14 +129,8 @@ impl<W: Write> Output for AlertTeller<W> {
     }
 }
 
-fn tell(alert: &Alert<'_>, format: Format, out: &mut dyn Write) -> io::Result<()> {
-    match format {
-        Format::Json => writeln!(out, "{}", alert.json()),
-        Format::Falco => writeln!(out, "{}", alert.falco_json()),
-        Format::FalcoText => writeln!(out, "{}", alert.falco_line()),
-        Format::Plain | Format::Concise | Format::Sarif => writeln!(out, "{}", alert.sentence()),
-    }
-}
+/// The texts of one alert.
+type Texts = Vec<(Shape, Arc<str>)>;
 
 /// Whether events of the types that a rule looks at were lost, so that an alert may be missing.
 fn may_have_missed(event_types: EventTypes, summary: &Summary) -> bool {

@@ -18,6 +18,9 @@ fn schemas() -> Vec<EventSchema> {
         sensors: Vec::new(),
         rules: Vec::new(),
         all_matches: false,
+        to: Vec::new(),
+        rotate: None,
+        keep: 5,
     };
     let mut sources = Sources::new();
     let id = sources.add("sensors", sensor_text(&args, &kernel, &target).unwrap());

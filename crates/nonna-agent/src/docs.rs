@@ -26,8 +26,8 @@ secrets that are read, and everything about programs, connections and rights. Fa
 was not there or there already, are left out, and so are `process_fork`, `bind` and `capability_use`. Sentences, not JSON, tell of many files of one
 folder by one process the first three and at its end how many more there were.
 
-The last line is `{\"event\":\"summary\",\"events\":N,\"drops\":[{\"stage\",\"count\",\"reason\",\"what\"}]}`: how many events were told, and what was
-lost where and why.
+The last line is `{\"event\":\"summary\",\"events\":N,\"records\":N,\"drops\":[{\"stage\",\"count\",\"reason\",\"what\"}]}`: how many events were told, how many records
+the kernel sent for that, and what was lost where and why.
 
 **Fields of every event.** An event's own field that has one of the names at the top gets a `_` at its end.
 ";

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use nonna_agent::alert::Limit;
 use nonna_agent::outlet::Address;
 
 pub use sandbox::{
@@ -142,6 +143,9 @@ pub struct WatchArgs {
     /// Begin a new file when one has this many bytes, such as 100MB
     #[arg(long, value_name = "SIZE", requires = "to", value_parser = size)]
     pub rotate: Option<u64>,
+    /// Of each rule tell so many alerts a second and no more, such as 5/s; the others are counted
+    #[arg(long, value_name = "RATE", requires = "rules", value_parser = limit)]
+    pub limit: Option<Limit>,
     /// Old files to keep
     #[arg(long, value_name = "N", requires = "to", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub keep: u32,
@@ -161,6 +165,27 @@ pub enum Destination {
 
 fn destination(text: &str) -> Result<Destination, String> {
     if text == "stdout" { Ok(Destination::Stdout) } else { Address::parse(text).map(Destination::Outlet) }
+}
+
+/// Alerts that may come at once where a limit is: those of so many seconds.
+const BURST_SECONDS: f64 = 10.0;
+
+/// A rate: `5/s`, `30/m` or `100/h`.
+fn limit(text: &str) -> Result<Limit, String> {
+    let wrong = || format!("`{text}` is no rate; write it like 5/s, 30/m or 100/h");
+    let (number, unit) = text.split_once('/').ok_or_else(wrong)?;
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    if number == 0 {
+        return Err("a rate of 0 would tell nothing".to_owned());
+    }
+    let per_second = f64::from(number) / seconds;
+    Ok(Limit { per_second, burst: (per_second * BURST_SECONDS).max(1.0) })
 }
 
 /// Bytes, with a unit of thousands: `100MB`, `64kB`, `1GB` or bare bytes.
@@ -278,6 +303,14 @@ mod tests {
     #[test]
     fn the_definitions_fit_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn limits_have_a_time() {
+        assert_eq!(limit("5/s"), Ok(Limit { per_second: 5.0, burst: 50.0 }));
+        assert_eq!(limit("30/m"), Ok(Limit { per_second: 0.5, burst: 5.0 }));
+        assert_eq!(limit("36/h"), Ok(Limit { per_second: 0.01, burst: 1.0 }));
+        assert!(["5", "0/s", "x/s", "5/y", "-1/s"].iter().all(|text| limit(text).is_err()));
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! Rules are asked in the order of their files. Where alerts go is the caller's business, and so is what becomes of observations that fit no
 //! rule.
 
+mod limit;
 mod show;
 
+pub use limit::Limit;
 pub use show::Shape;
 
 use nonna_diag::Diagnostic;
@@ -13,6 +15,8 @@ use nonna_ir::Predicate;
 use nonna_rules::EventTypes;
 use nonna_rules::evaluate::{Matching, Output, RuleIdx, RuleSet, Scratch};
 use nonna_rules::load::{Collection, Priority, Rule};
+
+use limit::Allowance;
 
 use crate::facts::{self, Facts};
 use crate::observation::Observation;
@@ -26,6 +30,8 @@ pub struct Alerts {
     scratch: Scratch,
     /// Alerts of each rule, by its place.
     counts: Vec<u64>,
+    /// How many of each rule are told, and what each may still tell, by its place.
+    limit: Option<(Limit, Vec<Allowance>)>,
     n_events: u64,
     found: Vec<RuleIdx>,
 }
@@ -48,8 +54,10 @@ pub struct Count {
     pub rule: String,
     /// How much it matters.
     pub priority: Priority,
-    /// Alerts of it.
+    /// Alerts of it, told or not.
     pub n_alerts: u64,
+    /// Alerts of it that were held back.
+    pub n_held_back: u64,
     /// The types of events that it looks at.
     pub event_types: EventTypes,
 }
@@ -60,8 +68,14 @@ impl Alerts {
         let (rules, diagnostics) = RuleSet::new(&collection);
         let counts = vec![0; collection.rules.len()];
         let scratch = Scratch::default();
-        let alerts = Alerts { collection, rules, matching, scratch, counts, n_events: 0, found: Vec::new() };
+        let (limit, found) = (None, Vec::new());
+        let alerts = Alerts { collection, rules, matching, scratch, counts, limit, n_events: 0, found };
         (alerts, diagnostics)
+    }
+
+    /// Tells no more than so many alerts of each rule from now on.
+    pub fn set_limit(&mut self, limit: Limit) {
+        self.limit = Some((limit, vec![Allowance::new(limit); self.counts.len()]));
     }
 
     /// The types of events that some rule looks at.
@@ -101,9 +115,26 @@ impl Alerts {
                 continue;
             };
             self.counts[index] += 1;
+            if let Some((limit, allowances)) = &mut self.limit
+                && !allowances[index].take(*limit, observation.time)
+            {
+                continue;
+            }
             tell(Alert { rule, observation, output, facts })?;
         }
         Ok(!self.found.is_empty())
+    }
+
+    /// The rules whose alerts were held back since this was last asked, and how many.
+    pub fn take_held_back(&mut self) -> Vec<(String, u64)> {
+        let mut found = Vec::new();
+        for (index, allowance) in self.limit.iter_mut().flat_map(|(_, all)| all.iter_mut().enumerate()) {
+            let n = std::mem::take(&mut allowance.n_untold);
+            if let Some(rule) = self.collection.rules.at(index).filter(|_| n > 0) {
+                found.push((rule.name.text.clone(), n));
+            }
+        }
+        found
     }
 
     /// How often each rule that is at work alerted, in the order of the files.
@@ -114,6 +145,7 @@ impl Alerts {
                 rule: rule.name.text.clone(),
                 priority: rule.priority,
                 n_alerts: self.counts[place.0 as usize],
+                n_held_back: self.limit.as_ref().map_or(0, |(_, all)| all[place.0 as usize].n_held_back),
                 event_types,
             })
         });

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use jiff::{SignedDuration, Timestamp};
 use nonna_agent::alert::{Alerts, Shape};
 use nonna_agent::drops::Drops;
 use nonna_agent::observation::Observation;
@@ -19,7 +20,11 @@ use nonna_rules::load::Collection;
 
 use crate::cli::{Destination, Format, Global, WatchArgs};
 use crate::outcome::{Trouble, show};
+use crate::terminal;
 use crate::verbs::check;
+
+/// How often it is said what was held back.
+const NOTICE_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
 /// Reads the rules that were asked for; `None` where nobody asked for any.
 pub(super) fn load(args: &WatchArgs, global: &Global) -> Result<Option<Alerts>, Trouble> {
@@ -70,12 +75,15 @@ pub(super) struct AlertTeller<W: Write> {
     shape: Shape,
     shows: bool,
     outlets: Vec<(Outlet, Shape)>,
+    /// When it was last said what was held back.
+    said: Option<Timestamp>,
+    is_quiet: bool,
     out: W,
 }
 
 impl<W: Write> AlertTeller<W> {
     /// Opens all places; `out` is the standard output.
-    pub(super) fn new(alerts: Alerts, args: &WatchArgs, global: &Global, out: W) -> anyhow::Result<Self> {
+    pub(super) fn new(mut alerts: Alerts, args: &WatchArgs, global: &Global, out: W) -> anyhow::Result<Self> {
         let shape = match global.format {
             Format::Json => Shape::Json,
             Format::Falco => Shape::Falco,
@@ -91,7 +99,10 @@ impl<W: Write> AlertTeller<W> {
             outlets.push((outlet.with_context(|| format!("open {}", address.name))?, address.shape(shape)));
         }
         let shows = args.to.is_empty() || args.to.contains(&Destination::Stdout);
-        Ok(Self { alerts, shape, shows, outlets, out })
+        if let Some(limit) = args.limit {
+            alerts.set_limit(limit);
+        }
+        Ok(Self { alerts, shape, shows, outlets, said: None, is_quiet: global.quiet, out })
     }
 
     /// Lets all places write what waits and adds what they lost. The rules with what they counted, and the standard output.
@@ -103,9 +114,26 @@ impl<W: Write> AlertTeller<W> {
     }
 }
 
+impl<W: Write> AlertTeller<W> {
+    /// Says once a minute which alerts were held back, so that a flood is never silent.
+    fn say_what_was_held_back(&mut self, now: Timestamp) {
+        let since = *self.said.get_or_insert(now);
+        if now.duration_since(since) < NOTICE_EVERY {
+            return;
+        }
+        self.said = Some(now);
+        for (rule, n) in self.alerts.take_held_back() {
+            if !self.is_quiet {
+                terminal::write_stderr(&format!("{rule}: {n} more like it in the last minute.\n"));
+            }
+        }
+    }
+}
+
 impl<W: Write> Output for AlertTeller<W> {
     fn take(&mut self, observation: &Observation) -> io::Result<bool> {
-        let Self { alerts, shape, shows, outlets, out } = self;
+        self.say_what_was_held_back(observation.time);
+        let Self { alerts, shape, shows, outlets, out, .. } = self;
         alerts.take(observation, |alert| {
             // Most places want the same shape: a text is made once and shared.
             let mut made: Texts = Vec::new();
@@ -147,6 +175,7 @@ pub(super) fn counts(alerts: &Alerts, summary: &Summary) -> serde_json::Value {
         serde_json::json!({
             "name": count.rule,
             "alerts": count.n_alerts,
+            "held_back": count.n_held_back,
             "may_have_missed": may_have_missed(count.event_types, summary),
         })
     });
@@ -163,7 +192,11 @@ pub(super) fn lines(alerts: &Alerts, summary: &Summary) -> Vec<String> {
             ""
         };
         if count.n_alerts > 0 || !missed.is_empty() {
-            lines.push(format!("{}: {} times{missed}.", count.rule, count.n_alerts));
+            let held_back = match count.n_held_back {
+                0 => String::new(),
+                n => format!(", {n} of them held back"),
+            };
+            lines.push(format!("{}: {} times{held_back}{missed}.", count.rule, count.n_alerts));
         }
     }
     lines

@@ -19,6 +19,7 @@ fn schemas() -> Vec<EventSchema> {
         rules: Vec::new(),
         all_matches: false,
         to: Vec::new(),
+        limit: None,
         rotate: None,
         keep: 5,
     };

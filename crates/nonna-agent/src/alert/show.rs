@@ -62,14 +62,18 @@ impl Alert<'_> {
 
     /// The alert in plain words: how much it matters, what happened, and by which rule that is told.
     pub fn sentence(&self) -> String {
+        format!("{} {}", self.remark(), sentence(self.observation))
+    }
+
+    /// How much it matters and by which rule, to stand beside the event in plain words.
+    pub fn remark(&self) -> String {
         let weight = match self.rule.priority {
             Priority::Emergency | Priority::Alert | Priority::Critical => "Danger",
             Priority::Error | Priority::Warning => "Careful",
             Priority::Notice => "Worth a look",
             Priority::Informational | Priority::Debug => "For information",
         };
-        let name = escape(self.rule.name.text.as_bytes()).into_owned();
-        format!("{weight}: {name}. {}", sentence(self.observation))
+        format!("{weight}: {}.", escape(self.rule.name.text.as_bytes()))
     }
 
     /// The line that Falco writes.

@@ -47,6 +47,22 @@ pub(super) fn load(args: &WatchArgs, global: &Global) -> Result<Option<Alerts>, 
     Ok(Some(alerts))
 }
 
+/// The rules inside, for a plain `nonna watch`.
+const STANDARD: &str = include_str!("../../../../../rules/standard.yaml");
+
+/// The rules inside; what they find is told beside what is told anyway. `None` where something else was asked for.
+pub(super) fn standard(args: &WatchArgs) -> Option<Alerts> {
+    let is_asked = !args.rules.is_empty() || !args.events.is_empty() || !args.sensors.is_empty();
+    if is_asked {
+        return None;
+    }
+    let (mut sources, mut collection) = (Sources::new(), Collection::new());
+    let id = sources.add("standard.yaml", STANDARD);
+    collection.add(id, STANDARD);
+    // A test holds that there is nothing wrong with them.
+    Some(Alerts::new(collection, Matching::First).0)
+}
+
 /// The rule files that are named, and those of folders, in the order of their names.
 pub fn files(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
@@ -200,4 +216,20 @@ pub(super) fn lines(alerts: &Alerts, summary: &Summary) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_wrong_with_the_rules_inside() {
+        let (mut sources, mut collection) = (Sources::new(), Collection::new());
+        let id = sources.add("standard.yaml", STANDARD);
+        let mut found = collection.add(id, STANDARD);
+        let (alerts, more) = Alerts::new(collection, Matching::First);
+        found.extend(more);
+        assert!(found.is_empty(), "{found:?}");
+        assert!(alerts.n_rules() >= 25);
+    }
 }

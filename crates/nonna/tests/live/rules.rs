@@ -55,6 +55,11 @@ pub fn tests(suite: Suite) -> Suite {
             containers_have_rules_of_their_own,
         ))
         .test(KernelTest::new("usual_work_raises_nothing", &needs, usual_work_raises_nothing))
+        .test(KernelTest::new(
+            "the_rules_inside_find_what_is_done",
+            &needs,
+            the_rules_inside_find_what_is_done,
+        ))
         .test(KernelTest::new("wrong_rules_start_nothing", &[Need::Root], wrong_rules_start_nothing))
 }
 
@@ -249,6 +254,54 @@ fn usual_work_raises_nothing() -> Outcome {
     let folder = folder.path().to_string_lossy().into_owned();
     let own: Vec<&Value> = alerts.iter().filter(|alert| alert.to_string().contains(&folder)).collect();
     assert!(own.is_empty(), "{own:#?}");
+    Ok(())
+}
+
+/// Without rules of one's own, what those inside find is told beside everything else.
+fn the_rules_inside_find_what_is_done() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let at = |name: &str| folder.path().join(name);
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
+    let reader = called("cat", at("reader"))?;
+    let server = called("dash", at("nginx"))?;
+    let shm = Path::new("/dev/shm").join(format!("nonna-{}", std::process::id()));
+    std::fs::copy(file_of("true"), &shm)?;
+    std::fs::create_dir(at(".ssh"))?;
+    std::fs::write(at(".ssh/id_rsa"), "x")?;
+    let watch = Watch::start(&["-f", "json"])?;
+    let done = (|| {
+        run(Command::new(&reader).arg("/etc/shadow"))?;
+        run(Command::new(&reader).arg(at(".ssh/id_rsa")))?;
+        std::fs::write(at("authorized_keys"), "x")?;
+        std::fs::set_permissions(at("reader"), PermissionsExt::from_mode(0o4755))?;
+        run_from_memory("true")?;
+        run(&mut Command::new(&shm))?;
+        run(&mut deed("hold"))?;
+        run(Command::new(&server).args(["-c", "sh -c 'ls > /dev/null'; true"]))?;
+        run(Command::new("cp").arg(at("authorized_keys")).arg(at("copy")))
+    })();
+    let output = watch.stop()?;
+    std::fs::remove_file(&shm)?;
+    done?;
+    let told = crate::watch::objects(&output)?;
+    let path = folder.path().to_string_lossy().into_owned();
+    for rule in [
+        "The hashes of passwords are read",
+        "A private key is read",
+        "Somebody is given a key to log in with",
+        "A program is made to run with the rights of its owner",
+        "A program runs from memory",
+        "A program runs from shared memory",
+        "A program looks into another",
+        "A web server starts a shell",
+    ] {
+        let own = told.iter().filter(|event| event["rule"]["name"] == rule && is_own(event, &path)).count();
+        assert_eq!(own, 1, "{rule}: {}", all(&output));
+    }
+    let copy = Value::from(at("copy").to_string_lossy().into_owned());
+    let plain: Vec<&Value> = told.iter().filter(|event| event["file"]["path"] == copy).collect();
+    assert!(!plain.is_empty(), "usual work is told too: {}", all(&output));
+    assert!(plain.iter().all(|event| event["rule"].is_null()), "{plain:#?}");
     Ok(())
 }
 

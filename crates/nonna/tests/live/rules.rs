@@ -60,6 +60,7 @@ pub fn tests(suite: Suite) -> Suite {
             &needs,
             the_rules_inside_find_what_is_done,
         ))
+        .test(KernelTest::new("the_cost_of_a_rule_is_explained", &needs, the_cost_of_a_rule_is_explained))
         .test(KernelTest::new("wrong_rules_start_nothing", &[Need::Root], wrong_rules_start_nothing))
 }
 
@@ -302,6 +303,20 @@ fn the_rules_inside_find_what_is_done() -> Outcome {
     let plain: Vec<&Value> = told.iter().filter(|event| event["file"]["path"] == copy).collect();
     assert!(!plain.is_empty(), "usual work is told too: {}", all(&output));
     assert!(plain.iter().all(|event| event["rule"].is_null()), "{plain:#?}");
+    Ok(())
+}
+
+/// What the kernel tests, and what is left.
+fn the_cost_of_a_rule_is_explained() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("rules.yaml");
+    let condition = "evt.type = openat and fd.name = /etc/shadow and fd.num >= 0 and proc.name != sshd";
+    let rule = format!("- rule: r\n  desc: d\n  condition: {condition}\n  output: o\n  priority: INFO\n");
+    std::fs::write(&file, rule)?;
+    let output = crate::nonna(&["check", "--explain-cost", file.to_str().ok_or("the path is text")?])?;
+    let expected = "r\n  file_open: the kernel sends those where result >= 0 and file.path is /etc/shadow\n    \
+                    the agent then tests evt.type, proc.name\n  file_open_failed: the kernel sends none\n";
+    assert_eq!(stdout(&output), expected, "{}", all(&output));
     Ok(())
 }
 

@@ -4,6 +4,8 @@ use nonna_agent::output::sentence::{SENTENCES, sentence};
 use nonna_agent::sample;
 use nonna_testkit::readability::{HIGHEST_GRADE, grade, jargon};
 
+use nonna_agent::refine;
+
 use super::*;
 
 /// What the sensors that this kernel can have send.

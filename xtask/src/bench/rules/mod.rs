@@ -3,6 +3,7 @@
 //! Three workloads, each in turns without an agent, with two empty programs on every system call (the floor of this way of watching),
 //! and with `nonna watch --rules`. Ratios are to the run without an agent and to the floor of the same rounds.
 
+mod miss;
 mod watcher;
 mod workload;
 
@@ -66,6 +67,7 @@ pub fn command(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
         kinds.push(("all rules".to_owned(), watch(&all)));
     }
     println!("load of the machine: {}", super::load());
+    miss::print(&stable)?;
     let time = Duration::from_millis(options.time_ms);
     for workload in Workload::all(time)? {
         let mut subjects: Vec<Subject<'_>> = kinds

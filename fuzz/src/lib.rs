@@ -21,6 +21,8 @@ pub mod proved_bytes;
 pub mod proved_machine;
 pub mod proved_programs;
 pub mod record;
+pub mod recording;
+pub mod rules;
 pub mod script;
 pub mod script_output;
 mod split;
@@ -63,6 +65,8 @@ pub const TARGETS: &[Target] = targets![
     proved_machine,
     proved_programs,
     record,
+    recording,
+    rules,
     script,
     script_output,
     verify_object,

@@ -20,6 +20,7 @@ pub mod output;
 mod pipeline;
 pub mod process;
 pub mod procfs;
+pub mod recording;
 pub mod refine;
 pub mod sample;
 pub mod surroundings;

@@ -6,10 +6,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use nonna_event::byte_lists;
+use serde::{Deserialize, Serialize};
+
 use crate::container::Container;
 
 /// A process of this boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProcessId {
     /// Process id in the initial pid namespace (`tgid`).
     pub pid: u32,
@@ -18,7 +21,7 @@ pub struct ProcessId {
 }
 
 /// One program in a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ExecId {
     /// The process.
     pub process: ProcessId,
@@ -37,7 +40,7 @@ impl ExecId {
 }
 
 /// What is known about one program in a process. `None` and empty mean unknown.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Process {
     /// Its name for ever.
     pub exec_id: ExecId,
@@ -46,14 +49,18 @@ pub struct Process {
     /// The parent's program, where the inventory knows it.
     pub parent: Option<ExecId>,
     /// The kernel's `comm`.
+    #[serde(with = "serde_bytes")]
     pub name: Vec<u8>,
     /// Path of the executable as the kernel resolved it.
+    #[serde(with = "serde_bytes")]
     pub exe: Vec<u8>,
     /// Arguments, the program's name first.
+    #[serde(with = "byte_lists")]
     pub args: Vec<Vec<u8>>,
     /// Bytes of all arguments, where the list was cut.
     pub args_bytes: Option<u32>,
     /// Working directory at the time of the exec.
+    #[serde(with = "serde_bytes")]
     pub cwd: Vec<u8>,
     /// Real user.
     pub uid: u32,

@@ -4,10 +4,13 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::byte_lists;
 use crate::schema::EventSchema;
 
 /// The value of a field.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Value {
     /// The kernel had none: a path that could not be had, a variable that is not set.
     Absent,
@@ -22,12 +25,13 @@ pub enum Value {
     /// List of strings; each bytes that need not be UTF-8.
     TextList {
         /// The strings.
+        #[serde(with = "byte_lists")]
         items: Vec<Vec<u8>>,
         /// Bytes of all strings with their ends, where the list was cut.
         truncated_from: Option<u32>,
     },
     /// Opaque bytes.
-    Bytes(Vec<u8>),
+    Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
     /// An address.
     Inet(IpAddr),
     /// A socket address family without an address (`AF_UNIX`, `AF_NETLINK` …).
@@ -37,9 +41,10 @@ pub enum Value {
 }
 
 /// Text from the kernel with what is known about it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Text {
     /// The bytes, without a final NUL.
+    #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
     /// Its full length in bytes, where it was cut.
     pub truncated_from: Option<u32>,

@@ -3,6 +3,7 @@
 //! [`EventSchema`] is the one description of a record that the code generator's stores, the [`Decoder`], the JSON and
 //! the documentation share. This room knows neither how events are made nor where they go.
 
+pub mod byte_lists;
 mod decode;
 mod drops;
 mod event;

@@ -3,10 +3,12 @@
 //! Each set is a `const` table, so that a sensor, the JSON and the documentation spell a value the same way. The
 //! numbers are the kernel's on this processor, by way of `libc` where it has them.
 
+use serde::{Deserialize, Serialize};
+
 use syscalls::{x86, x86_64};
 
 /// A set of named numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum NameSet {
     /// Flags of `open(2)`.
     OpenFlags,

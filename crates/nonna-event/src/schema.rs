@@ -4,6 +4,8 @@
 //! generation writes records by [`EventSchema::layout`], decoding reads them by the same value, so
 //! there are no two descriptions of one record.
 
+use serde::{Deserialize, Serialize};
+
 use crate::names::NameSet;
 
 /// Bytes of the header in front of every record: schema id (`u32`) and generation (`u32`).
@@ -21,7 +23,7 @@ pub const VARIABLE_DESCRIPTOR_BYTES: u32 = 8;
 pub const RACY_BIT: u32 = 1 << 31;
 
 /// Type of a field. Integers are little-endian as the processor has them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FieldType {
     /// Unsigned integer of 1, 2, 4 or 8 bytes.
     Unsigned {
@@ -131,7 +133,7 @@ impl FieldType {
 }
 
 /// A field of an event.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Field {
     /// Name; a dot nests it in JSON (`file.path`).
     pub name: String,
@@ -142,7 +144,7 @@ pub struct Field {
 }
 
 /// Which ring a record travels in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Ring {
     /// What must not be lost: exec, exit, decisions.
     Critical,
@@ -161,7 +163,7 @@ impl Ring {
 }
 
 /// An event type.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EventSchema {
     /// Number in the record's header, unique among what is loaded together.
     pub id: u32,

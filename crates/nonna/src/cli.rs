@@ -78,6 +78,10 @@ pub enum Color {
 pub enum Verb {
     /// Tell what happens on this machine
     Watch(WatchArgs),
+    /// Keep what happens on this machine in a file
+    Record(RecordArgs),
+    /// Tell what a recording holds, with the same rules or others
+    Replay(ReplayArgs),
     /// Run a script in the bpftrace language
     Trace(TraceArgs),
     /// List what scripts can attach to
@@ -116,7 +120,7 @@ pub enum Verb {
 }
 
 /// Arguments of `watch`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct WatchArgs {
     /// End after this time, such as 10s or 2m
     #[arg(long, value_parser = duration, value_name = "TIME")]
@@ -152,6 +156,45 @@ pub struct WatchArgs {
     /// Run these sensors instead of the ones inside
     #[arg(long, value_name = "FILE")]
     pub sensors: Vec<PathBuf>,
+    /// Tell this recording instead of what happens now
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sensors", "duration"])]
+    pub replay: Option<PathBuf>,
+}
+
+/// Arguments of `record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// End after this time, such as 10s or 2m
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub duration: Option<Duration>,
+    /// Keep only these events (`nonna explain events` lists them)
+    #[arg(long = "event", value_name = "NAME", value_delimiter = ',')]
+    pub events: Vec<String>,
+    /// Keep only what these rules could want, and the processes: Falco rule files, or folders of such
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub rules: Vec<PathBuf>,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The recording
+    pub file: PathBuf,
+    /// Tell only what fits these rules: Falco rule files, or folders of such
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub rules: Vec<PathBuf>,
+    /// Of the rules that an event fits tell all, and not only the first
+    #[arg(long, requires = "rules")]
+    pub all_matches: bool,
+    /// Show only these events
+    #[arg(long = "event", value_name = "NAME", value_delimiter = ',')]
+    pub events: Vec<String>,
+    /// Tell everything that was recorded
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Where alerts go.

@@ -24,6 +24,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.verb {
         Verb::Watch(args) => verbs::watch::run(args, &cli.global),
+        Verb::Record(args) => verbs::record::run(args, &cli.global),
+        Verb::Replay(args) => verbs::replay::command(args, &cli.global),
         Verb::Trace(args) => verbs::trace::run(args, &cli.global),
         Verb::List(args) => verbs::list::run(args, &cli.global),
         Verb::Check(args) => verbs::check::run(args, &cli.global),

@@ -6,10 +6,12 @@
 mod details;
 mod resolve;
 
+use serde::{Deserialize, Serialize};
+
 pub use resolve::Containers;
 
 /// Runtimes whose cgroup names are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ContainerRuntime {
     /// Docker.
     Docker,
@@ -43,7 +45,7 @@ impl ContainerRuntime {
 }
 
 /// A container.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Container {
     /// Id as the runtime gave it.
     pub id: String,
@@ -58,7 +60,7 @@ pub struct Container {
 }
 
 /// A pod of Kubernetes, as far as it is known.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pod {
     /// Uid.
     pub uid: Option<String>,

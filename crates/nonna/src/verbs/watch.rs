@@ -5,8 +5,8 @@
 
 mod quiet;
 pub mod rules;
-mod selection;
-mod teller;
+pub(super) mod selection;
+pub(super) mod teller;
 
 use std::io::{self, BufWriter, Write};
 use std::sync::OnceLock;
@@ -28,7 +28,7 @@ use crate::outcome::{Done, Outcome, Trouble, show};
 use crate::sensors;
 use crate::signals;
 use crate::terminal;
-use crate::verbs::check;
+use crate::verbs::{check, replay};
 use rules::AlertTeller;
 use selection::Selection;
 use teller::Teller;
@@ -67,58 +67,25 @@ pub fn builtin_events() -> &'static [EventPage] {
     })
 }
 
-/// Compiles and runs the sensors, and tells what they see.
+/// Compiles and runs the sensors, and tells what they see; or what a recording holds.
 pub fn run(args: &WatchArgs, global: &Global) -> Outcome {
+    if let Some(file) = &args.replay {
+        return replay::run(args, file, global);
+    }
     compile::require_rights("watching")?;
-    let start = Instant::now();
     let alerts = rules::load(args, global)?;
     let standard = rules::standard(args);
-    let mut sources = Sources::new();
-    let kernel = Kernel::new();
-    let target = compile::target(&kernel)?;
-    let id = sources.add("sensors", sensor_text(args, &kernel, &target)?);
-    let options = nonna_script::Options { sensors: true, ..nonna_script::Options::default() };
-    let (compiled, warnings) = compile::script(&sources, id, &target, &options)?;
-    show(&warnings, &sources, global);
-    let mut module = compiled.module;
-    let selection = Selection::new(args, alerts.as_ref().or(standard.as_ref()), &module)?;
-    selection.push_down(&mut module).context("push filters into the sensors")?;
-    let schemas: Vec<EventSchema> = module.events.values().cloned().collect();
-    let codegen = nonna_codegen::Options {
-        sources: Some(&sources),
-        kernel_loads: compile::live_loads(&kernel),
-        ..nonna_codegen::Options::default()
-    };
-    let verified = compile::programs(module, &target, &codegen, &sources)?;
-    let compiled_after = start.elapsed();
-    let mut agent = Agent::start(&kernel, &verified, schemas, node()).map_err(|error| match error {
-        AgentError::Load(error) => compile::load_trouble(error, &sources),
-        other => anyhow::Error::from(other).into(),
-    })?;
-    terminal::note(
-        global,
-        &format!(
-            "nonna watches: {} sensors compiled in {} ms, running after {} ms; {} processes known. Ctrl-C ends it.",
-            agent.n_programs(),
-            compiled_after.as_millis(),
-            start.elapsed().as_millis(),
-            agent.n_processes()
-        ),
-    );
-    let deadline = args.duration.map(|duration| Instant::now() + duration);
-    let stop = signals::interruptions().context("listen for Ctrl-C")?;
-    let until = Until { deadline, stop: stop.clone() };
+    let Watching { agent, selection, until } =
+        Watching::start(args, alerts.as_ref().or(standard.as_ref()), global)?;
     let out = BufWriter::new(io::stdout());
     let (summary, mut out, alerts) = match alerts {
         None => {
-            agent.add_ancestors();
             let mut teller = Teller::new(&selection, standard, global, out);
             let summary = agent.run(&until, &mut teller);
             let (standard, out) = teller.end();
             (summary, out, standard)
         }
         Some(alerts) => {
-            agent.add_ancestors();
             let mut teller = AlertTeller::new(alerts, args, global, out)?;
             let mut summary = agent.run(&until, &mut teller);
             let mut lost = Drops::new();
@@ -129,10 +96,69 @@ pub fn run(args: &WatchArgs, global: &Global) -> Outcome {
             (summary, out, Some(alerts))
         }
     };
-    let interrupted = args.duration.is_none() || deadline.is_some_and(|deadline| Instant::now() < deadline);
     let summary = summary.context("watch")?;
     tell(&summary, alerts.as_ref(), &mut out, global)?;
-    Ok(if interrupted { Done::Interrupted } else { Done::Fine })
+    Ok(until_done(args, &until))
+}
+
+/// Whether a run went on until it was interrupted.
+pub(super) fn until_done(args: &WatchArgs, until: &Until) -> Done {
+    let was_interrupted =
+        args.duration.is_none() || until.deadline.is_some_and(|deadline| Instant::now() < deadline);
+    if was_interrupted { Done::Interrupted } else { Done::Fine }
+}
+
+/// The agent at work.
+pub(super) struct Watching<'a> {
+    pub(super) agent: Agent,
+    pub(super) selection: Selection<'a>,
+    pub(super) until: Until,
+}
+
+impl<'a> Watching<'a> {
+    /// Compiles the sensors, proves them safe, and starts them; the kernel keeps back what nobody asked for.
+    pub(super) fn start(
+        args: &'a WatchArgs,
+        alerts: Option<&Alerts>,
+        global: &Global,
+    ) -> Result<Self, Trouble> {
+        let start = Instant::now();
+        let mut sources = Sources::new();
+        let kernel = Kernel::new();
+        let target = compile::target(&kernel)?;
+        let id = sources.add("sensors", sensor_text(args, &kernel, &target)?);
+        let options = nonna_script::Options { sensors: true, ..nonna_script::Options::default() };
+        let (compiled, warnings) = compile::script(&sources, id, &target, &options)?;
+        show(&warnings, &sources, global);
+        let mut module = compiled.module;
+        let selection = Selection::new(args, alerts, &module)?;
+        selection.push_down(&mut module).context("push filters into the sensors")?;
+        let schemas: Vec<EventSchema> = module.events.values().cloned().collect();
+        let codegen = nonna_codegen::Options {
+            sources: Some(&sources),
+            kernel_loads: compile::live_loads(&kernel),
+            ..nonna_codegen::Options::default()
+        };
+        let verified = compile::programs(module, &target, &codegen, &sources)?;
+        let compiled_after = start.elapsed();
+        let mut agent = Agent::start(&kernel, &verified, schemas, node()).map_err(|error| match error {
+            AgentError::Load(error) => compile::load_trouble(error, &sources),
+            other => anyhow::Error::from(other).into(),
+        })?;
+        agent.add_ancestors();
+        let (n_programs, n_processes) = (agent.n_programs(), agent.n_processes());
+        let (compiled_ms, running_ms) = (compiled_after.as_millis(), start.elapsed().as_millis());
+        terminal::note(
+            global,
+            &format!(
+                "nonna watches: {n_programs} sensors compiled in {compiled_ms} ms, running after {running_ms} ms; \
+                 {n_processes} processes known. Ctrl-C ends it."
+            ),
+        );
+        let deadline = args.duration.map(|duration| Instant::now() + duration);
+        let stop = signals::interruptions().context("listen for Ctrl-C")?;
+        Ok(Self { agent, selection, until: Until { deadline, stop } })
+    }
 }
 
 fn sensor_text(args: &WatchArgs, kernel: &Kernel, target: &Target) -> Result<String, Trouble> {
@@ -144,7 +170,7 @@ fn sensor_text(args: &WatchArgs, kernel: &Kernel, target: &Target) -> Result<Str
     Ok(texts.join("\n"))
 }
 
-fn node() -> Node {
+pub(super) fn node() -> Node {
     let read = |path| std::fs::read_to_string(path).map(|text: String| text.trim().to_owned());
     Node {
         name: read("/proc/sys/kernel/hostname").unwrap_or_else(|_| "localhost".to_owned()),
@@ -153,7 +179,7 @@ fn node() -> Node {
 }
 
 /// The last line: what was seen and what was lost.
-fn tell(
+pub(super) fn tell(
     summary: &Summary,
     alerts: Option<&Alerts>,
     out: &mut dyn Write,

@@ -61,6 +61,7 @@ pub fn tests(suite: Suite) -> Suite {
             the_rules_inside_find_what_is_done,
         ))
         .test(KernelTest::new("the_cost_of_a_rule_is_explained", &needs, the_cost_of_a_rule_is_explained))
+        .test(KernelTest::new("a_recording_gives_the_same_alerts", &needs, a_recording_gives_the_same_alerts))
         .test(KernelTest::new("wrong_rules_start_nothing", &[Need::Root], wrong_rules_start_nothing))
 }
 
@@ -317,6 +318,34 @@ fn the_cost_of_a_rule_is_explained() -> Outcome {
     let expected = "r\n  file_open: the kernel sends those where result >= 0 and file.path is /etc/shadow\n    \
                     the agent then tests evt.type, proc.name\n  file_open_failed: the kernel sends none\n";
     assert_eq!(stdout(&output), expected, "{}", all(&output));
+    Ok(())
+}
+
+/// What was recorded gives the alerts that it would have given then, and needs no rights.
+fn a_recording_gives_the_same_alerts() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let at = |name: &str| folder.path().join(name);
+    let reader = called("cat", at("reader"))?;
+    let (file, rules) = (at("recording"), rules());
+    let (file, rules) = (file.to_str().ok_or("text")?, rules.to_str().ok_or("text")?);
+    let recorder = Watch::start_verb("record", &["-o", file, "--rules", rules])?;
+    let live = Watch::start(&["--rules", rules, "-f", "falco"])?;
+    run(Command::new(&reader).arg("/etc/shadow"))?;
+    run_from_memory("true")?;
+    let live = live.stop()?;
+    recorder.stop()?;
+    let replayed = crate::nonna(&["replay", file, "--rules", rules, "-f", "falco"])?;
+    assert_eq!(replayed.status.code(), Some(0), "{}", all(&replayed));
+    let path = folder.path().to_string_lossy().into_owned();
+    let own = |output| -> Result<Vec<(Value, Value)>, serde_json::Error> {
+        let alerts: Result<Vec<Value>, _> = stdout(output).lines().map(serde_json::from_str).collect();
+        let own = alerts?.into_iter().filter(|alert| is_own(alert, &path));
+        // The clocks of two agents are measured one after the other, so times may differ by some microseconds.
+        Ok(own.map(|alert| (alert["rule"].clone(), alert["output_fields"]["proc.cmdline"].clone())).collect())
+    };
+    let (live, replayed) = (own(&live)?, own(&replayed)?);
+    assert_eq!(live.len(), 2, "{live:?}");
+    assert_eq!(replayed, live);
     Ok(())
 }
 

@@ -44,12 +44,13 @@ pub struct Watch {
 impl Watch {
     /// Starts it and waits until it watches.
     pub fn start(args: &[&str]) -> std::io::Result<Self> {
-        let mut child = Command::new(NONNA)
-            .arg("watch")
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        Watch::start_verb("watch", args)
+    }
+
+    /// The same for another verb that watches.
+    pub fn start_verb(verb: &str, args: &[&str]) -> std::io::Result<Self> {
+        let mut child =
+            Command::new(NONNA).arg(verb).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let stderr = child.stderr.take().ok_or_else(|| std::io::Error::other("standard error is piped"))?;
         let mut stderr = BufReader::new(stderr);
         let mut line = String::new();

@@ -27,7 +27,7 @@ use crate::verbs::check;
 const NOTICE_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
 /// Reads the rules that were asked for; `None` where nobody asked for any.
-pub(super) fn load(args: &WatchArgs, global: &Global) -> Result<Option<Alerts>, Trouble> {
+pub(in crate::verbs) fn load(args: &WatchArgs, global: &Global) -> Result<Option<Alerts>, Trouble> {
     if args.rules.is_empty() {
         return Ok(None);
     }
@@ -51,7 +51,7 @@ pub(super) fn load(args: &WatchArgs, global: &Global) -> Result<Option<Alerts>, 
 const STANDARD: &str = include_str!("../../../../../rules/standard.yaml");
 
 /// The rules inside; what they find is told beside what is told anyway. `None` where something else was asked for.
-pub(super) fn standard(args: &WatchArgs) -> Option<Alerts> {
+pub(in crate::verbs) fn standard(args: &WatchArgs) -> Option<Alerts> {
     let is_asked = !args.rules.is_empty() || !args.events.is_empty() || !args.sensors.is_empty();
     if is_asked {
         return None;
@@ -86,7 +86,7 @@ pub fn is_rule_file(path: &Path) -> bool {
 }
 
 /// Tells alerts, in the format that was asked for, at all places that were.
-pub(super) struct AlertTeller<W: Write> {
+pub(in crate::verbs) struct AlertTeller<W: Write> {
     alerts: Alerts,
     shape: Shape,
     shows: bool,
@@ -99,7 +99,12 @@ pub(super) struct AlertTeller<W: Write> {
 
 impl<W: Write> AlertTeller<W> {
     /// Opens all places; `out` is the standard output.
-    pub(super) fn new(mut alerts: Alerts, args: &WatchArgs, global: &Global, out: W) -> anyhow::Result<Self> {
+    pub(in crate::verbs) fn new(
+        mut alerts: Alerts,
+        args: &WatchArgs,
+        global: &Global,
+        out: W,
+    ) -> anyhow::Result<Self> {
         let shape = match global.format {
             Format::Json => Shape::Json,
             Format::Falco => Shape::Falco,
@@ -122,7 +127,7 @@ impl<W: Write> AlertTeller<W> {
     }
 
     /// Lets all places write what waits and adds what they lost. The rules with what they counted, and the standard output.
-    pub(super) fn end(self, drops: &mut Drops) -> (Alerts, W) {
+    pub(in crate::verbs) fn end(self, drops: &mut Drops) -> (Alerts, W) {
         for (outlet, _) in self.outlets {
             outlet.end(drops);
         }
@@ -186,7 +191,7 @@ fn may_have_missed(event_types: EventTypes, summary: &Summary) -> bool {
 }
 
 /// The rules that alerted, or may have missed something, for the summary.
-pub(super) fn counts(alerts: &Alerts, summary: &Summary) -> serde_json::Value {
+pub(in crate::verbs) fn counts(alerts: &Alerts, summary: &Summary) -> serde_json::Value {
     let counts = alerts.counts().into_iter().map(|count| {
         serde_json::json!({
             "name": count.rule,
@@ -199,7 +204,7 @@ pub(super) fn counts(alerts: &Alerts, summary: &Summary) -> serde_json::Value {
 }
 
 /// The same for people; rules about which there is nothing to say are left out.
-pub(super) fn lines(alerts: &Alerts, summary: &Summary) -> Vec<String> {
+pub(in crate::verbs) fn lines(alerts: &Alerts, summary: &Summary) -> Vec<String> {
     let mut lines = Vec::new();
     for count in alerts.counts() {
         let missed = if may_have_missed(count.event_types, summary) {

@@ -25,8 +25,8 @@ const TRANSIENT: &[&str] =
 const INVENTORY_EVENTS: &[&str] = &["process_exec", "process_exit", "process_fork"];
 
 /// Which events are told.
-pub(super) struct Selection<'a> {
-    pub(super) args: &'a WatchArgs,
+pub(in crate::verbs) struct Selection<'a> {
+    pub(in crate::verbs) args: &'a WatchArgs,
     /// Where there are rules, what each event must be like for one of them to fit it.
     wanted: Option<Vec<(String, Option<Predicate>)>>,
     /// Where more is sent than told, what an event must be like to be told, by its name.
@@ -66,12 +66,17 @@ impl<'a> Selection<'a> {
         Ok(Self { args, wanted, told: RefCell::default() })
     }
 
+    /// For a recording, whose events nobody kept back; `has_rules` says whether the rules inside look at them.
+    pub(in crate::verbs) fn of_recording(args: &'a WatchArgs, has_rules: bool) -> Self {
+        Self { args, wanted: has_rules.then(Vec::new), told: RefCell::default() }
+    }
+
     fn is_asked_for(&self, event: &str) -> bool {
         self.args.events.iter().any(|name| name == event)
     }
 
     /// Whether an event is told, whatever rules say of it.
-    pub(super) fn shows(&self, observation: &Observation) -> bool {
+    pub(in crate::verbs) fn shows(&self, observation: &Observation) -> bool {
         let name = observation.name();
         match self.args.events.is_empty() {
             true => self.args.all || quiet::is_told(observation) && !self.is_sent_for_rules(observation),

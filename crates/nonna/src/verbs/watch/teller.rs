@@ -18,7 +18,7 @@ use crate::cli::{Format, Global};
 use crate::terminal;
 
 /// Tells what is selected, as sentences or as JSON.
-pub(super) struct Teller<'a, W: Write> {
+pub(in crate::verbs) struct Teller<'a, W: Write> {
     selection: &'a Selection<'a>,
     /// The rules inside, where they are asked.
     standard: Option<Alerts>,
@@ -63,7 +63,7 @@ impl<W: Write> Output for Teller<'_, W> {
 
 impl<'a, W: Write> Teller<'a, W> {
     /// Writes to `out`, in the format that was asked for.
-    pub(super) fn new(
+    pub(in crate::verbs) fn new(
         selection: &'a Selection<'a>,
         standard: Option<Alerts>,
         global: &Global,
@@ -93,7 +93,7 @@ impl<'a, W: Write> Teller<'a, W> {
     }
 
     /// Tells the repeats that are still open. The rules with what they counted, and where everything went.
-    pub(super) fn end(mut self) -> (Option<Alerts>, W) {
+    pub(in crate::verbs) fn end(mut self) -> (Option<Alerts>, W) {
         for repeated in self.repeats.rest() {
             // Where nobody reads any more, the run has ended for that reason.
             let _ = writeln!(self.out, "{}", self.plain.repeated(&repeated));

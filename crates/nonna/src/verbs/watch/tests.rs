@@ -12,19 +12,7 @@ use super::*;
 fn schemas() -> Vec<EventSchema> {
     let kernel = Kernel::new();
     let target = kernel.target(&[]).expect("this kernel tells its types");
-    let args = WatchArgs {
-        duration: None,
-        events: Vec::new(),
-        all: true,
-        sensitive: Vec::new(),
-        sensors: Vec::new(),
-        rules: Vec::new(),
-        all_matches: false,
-        to: Vec::new(),
-        limit: None,
-        rotate: None,
-        keep: 5,
-    };
+    let args = WatchArgs { all: true, ..WatchArgs::default() };
     let mut sources = Sources::new();
     let id = sources.add("sensors", sensor_text(&args, &kernel, &target).unwrap());
     let options = nonna_script::Options { sensors: true, ..nonna_script::Options::default() };

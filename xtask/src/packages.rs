@@ -21,6 +21,7 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("llvm-objdump", "llvm"),
     ("llvm-objdump-14", "llvm-14"),
+    ("llvm-objdump-19", "llvm-19"),
     ("mount", "mount"),
     ("ping", "iputils-ping"),
     ("python3", "python3"),

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         ))
         .test(KernelTest::new(
             "llvm_and_we_read_the_same_instructions",
-            &[Need::Probe { name: "llvm-objdump-18", probe: new_objdump }],
+            &[Need::Tool("llvm-objdump-19")],
             same_instructions,
         ))
         .test(KernelTest::new("aya_objects_load_when_written", &[Need::Root, bpftool], aya_objects_load))
@@ -102,10 +102,6 @@ const OBJDUMPS: &[&str] =
 
 fn objdumps() -> impl Iterator<Item = &'static str> {
     OBJDUMPS.iter().copied().filter(|name| Command::new(name).arg("--version").output().is_ok())
-}
-
-fn new_objdump() -> Result<(), String> {
-    objdumps().next().map(drop).ok_or_else(|| format!("none of {OBJDUMPS:?} is on the PATH"))
 }
 
 /// An instruction of every opcode, with immediates and offsets of every class, that stands for itself: no relocation belongs to it.
